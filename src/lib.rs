@@ -1,0 +1,18 @@
+//! sidegate: the only way in to a service that nobody can change.
+//!
+//! A caller needs two proofs: a TLS client certificate that says *which server* it is, and a signed
+//! token that says *for whom* it speaks. The pair is judged as one; what passes goes on as plain
+//! HTTP over loopback, with headers that say who it is.
+//!
+//! The folders are the path of a request, in alphabetical and in time order:
+//! `accept` (a socket becomes a [`Peer`](accept::Peer)), `bearer` (the raw token is found), `check`
+//! (token and pair are judged), then `deny` (a refusal becomes an answer) or `forward` (an allowed
+//! request reaches the upstream). `gate` is their table of contents.
+//!
+//! Why may later stages import earlier ones? Because each takes the proof that the one before it
+//! earned, and only the earning module can make that proof: `forward` cannot be called without a
+//! `check::Principal`, and nobody outside `check` can make one.
+
+pub mod model;
+pub mod reload;
+pub mod settings;

@@ -1,0 +1,2 @@
+//! sidegate.
+fn main() {}

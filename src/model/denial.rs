@@ -1,0 +1,219 @@
+//! The closed set of reasons for which a caller is refused, and the stage each belongs to.
+//!
+//! One variant, one stable code: the same word in the log, in the metric and in `sidegate explain`.
+//! No variant carries text from a request, so nothing a caller sent can leak through a reason.
+//! What a caller is told about each is `deny`'s business, not this file's.
+
+/// Why a request, or a connection, was refused.
+///
+/// Ordered by stage: the order is the order in which a request meets the checks.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Denial {
+    // Stage `tls`: the connection never became a peer. The caller sees a TLS alert.
+    /// The client sent no certificate.
+    CertificateMissing,
+    /// The client's certificate does not chain to the configured CA.
+    CertificateUntrusted,
+    /// The client's certificate has expired.
+    CertificateExpired,
+    /// The client's certificate is not valid yet.
+    CertificateNotYetValid,
+    /// The client's certificate is on the CRL, or the CRL cannot speak for it.
+    CertificateRevoked,
+    /// The client's certificate cannot be used: wrong purpose, bad encoding or an X509-SVID that
+    /// breaks the SPIFFE rules.
+    CertificateInvalid,
+    /// The certificate is good and no `[[peer]]` lists it.
+    PeerNotListed,
+    /// The handshake was not finished in time.
+    HandshakeTooSlow,
+    /// Not TLS, or no protocol version or cipher in common.
+    HandshakeFailed,
+    /// Too many handshakes or connections at once.
+    ConnectionLimit,
+    /// This peer holds its full share of connections.
+    PeerConnectionLimit,
+
+    // Stage `request`: the message itself.
+    /// The request cannot be read in exactly one way.
+    RequestMalformed,
+    /// More bytes or fields in the header than allowed.
+    HeaderTooLarge,
+    /// The header was not received in time.
+    HeaderTooSlow,
+    /// The body is larger than allowed.
+    BodyTooLarge,
+    /// The body, or the whole exchange, was not finished in time.
+    RequestTooSlow,
+
+    // Stage `token`: is the token what it says it is?
+    /// No token at any configured place.
+    TokenMissing,
+    /// The place is there and holds nothing: Pomerium sends this when it could not sign.
+    TokenEmpty,
+    /// A token found twice, joined by commas, or in two places.
+    TokenRepeated,
+    /// Longer than `limits.token_bytes`.
+    TokenTooLong,
+    /// Not three canonical base64url parts around JSON objects.
+    TokenMalformed,
+    /// The header carries something refused on sight: `crit`, `b64`, `zip`, `enc`, embedded keys.
+    TokenHeaderRefused,
+    /// No configured issuer made this token.
+    IssuerUnknown,
+    /// The algorithm is not on the issuer's list.
+    AlgorithmRefused,
+    /// No key of the issuer has this `kid`.
+    KeyUnknown,
+    /// The key that `kid` names is of another kind than the algorithm needs.
+    KeyMismatch,
+    /// The issuer's keys are not available.
+    KeysUnavailable,
+    /// The signature does not fit.
+    SignatureInvalid,
+
+    // Stage `claims`: signed, but not good enough.
+    /// The claims are not one JSON object without duplicate members, or a claim has a wrong type.
+    ClaimsMalformed,
+    /// `iss` is missing or another one.
+    IssuerMismatch,
+    /// `aud` is missing or names somebody else.
+    AudienceMismatch,
+    /// `exp` is missing.
+    ExpiryMissing,
+    /// `exp` has passed.
+    TokenExpired,
+    /// `nbf` has not come.
+    TokenNotYetValid,
+    /// `iat` lies in the future.
+    TokenIssuedInFuture,
+    /// The token lives, or lived, longer than the issuer allows.
+    LifetimeTooLong,
+    /// `sub` is missing or empty.
+    SubjectMissing,
+
+    // Stage `pair`: both halves are good, together they are not.
+    /// This peer may not bring tokens of this issuer.
+    IssuerNotForPeer,
+
+    // Stage `forward`: the request was allowed and could not be passed on.
+    /// A claim has no safe or short enough form as a header.
+    IdentityUnforwardable,
+    /// The upstream refused the connection.
+    UpstreamUnavailable,
+    /// The upstream broke off, or answered with something that is not HTTP.
+    UpstreamFailed,
+    /// The upstream did not connect or answer in time.
+    UpstreamTooSlow,
+    /// sidegate is stopping.
+    Stopping,
+}
+
+/// Where on its way a request was refused. The `stage` label of `sidegate_refused_total`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Stage {
+    /// The TLS handshake.
+    Tls,
+    /// The HTTP message.
+    Request,
+    /// The token and its signature.
+    Token,
+    /// The signed claims.
+    Claims,
+    /// The peer and the issuer together.
+    Pair,
+    /// The way to the upstream.
+    Forward,
+}
+
+// === impl Denial ===
+
+macro_rules! codes {
+    ($($variant:ident => $stage:ident, $code:literal, $meaning:literal;)*) => {
+        impl Denial {
+            /// Every reason, in the order of the stages.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The stable name of the reason: what logs, metrics and documentation call it.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code),* }
+            }
+
+            /// Where the request was when it was refused.
+            #[must_use]
+            pub const fn stage(self) -> Stage {
+                match self { $(Self::$variant => Stage::$stage),* }
+            }
+
+            /// One line for an operator who meets the code for the first time.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning),* }
+            }
+        }
+    };
+}
+
+codes! {
+    CertificateMissing => Tls, "certificate_missing", "the client sent no certificate";
+    CertificateUntrusted => Tls, "certificate_untrusted", "the client certificate does not chain to tls.client_ca";
+    CertificateExpired => Tls, "certificate_expired", "the client certificate has expired";
+    CertificateNotYetValid => Tls, "certificate_not_yet_valid", "the client certificate is not valid yet";
+    CertificateRevoked => Tls, "certificate_revoked", "the client certificate is revoked, or tls.client_crl cannot speak for its CA";
+    CertificateInvalid => Tls, "certificate_invalid", "the client certificate cannot be used: wrong purpose, bad encoding, or an X509-SVID that breaks the SPIFFE rules";
+    PeerNotListed => Tls, "peer_not_listed", "the client certificate is good and no [[peer]] lists it";
+    HandshakeTooSlow => Tls, "handshake_too_slow", "the TLS handshake was not finished within timeouts.handshake";
+    HandshakeFailed => Tls, "handshake_failed", "not TLS, or no protocol version or cipher in common";
+    ConnectionLimit => Tls, "connection_limit", "more connections or handshakes at once than limits allow";
+    PeerConnectionLimit => Tls, "peer_connection_limit", "this peer holds limits.connections_per_peer connections already";
+    RequestMalformed => Request, "request_malformed", "the request cannot be read in exactly one way";
+    HeaderTooLarge => Request, "header_too_large", "more header bytes or fields than limits allow";
+    HeaderTooSlow => Request, "header_too_slow", "the header was not received within timeouts.header_read";
+    BodyTooLarge => Request, "body_too_large", "the body is larger than limits.body_bytes";
+    RequestTooSlow => Request, "request_too_slow", "the body or the whole exchange took longer than timeouts allow";
+    TokenMissing => Token, "token_missing", "no token at any place where a configured issuer puts one";
+    TokenEmpty => Token, "token_empty", "the token's header is there and empty: the front proxy could not sign";
+    TokenRepeated => Token, "token_repeated", "more than one token: twice in one place, joined by commas, or in two places";
+    TokenTooLong => Token, "token_too_long", "the token is longer than limits.token_bytes";
+    TokenMalformed => Token, "token_malformed", "not three canonical base64url parts with a JSON object as header";
+    TokenHeaderRefused => Token, "token_header_refused", "the token's header holds crit, b64, zip, enc, an embedded key or a key address";
+    IssuerUnknown => Token, "issuer_unknown", "several issuers share the header and none of them has the token's iss";
+    AlgorithmRefused => Token, "algorithm_refused", "the token's alg is not on the issuer's list";
+    KeyUnknown => Token, "key_unknown", "no key of the issuer has the token's kid";
+    KeyMismatch => Token, "key_mismatch", "the key that kid names does not fit the token's alg";
+    KeysUnavailable => Token, "keys_unavailable", "the issuer's keys are not available";
+    SignatureInvalid => Token, "signature_invalid", "the signature does not fit the token and the key";
+    ClaimsMalformed => Claims, "claims_malformed", "the claims are not one JSON object without repeated members, or a claim has a wrong type";
+    IssuerMismatch => Claims, "issuer_mismatch", "iss is missing or not issuer.issuer";
+    AudienceMismatch => Claims, "audience_mismatch", "aud is missing or holds none of issuer.audience";
+    ExpiryMissing => Claims, "expiry_missing", "exp is missing";
+    TokenExpired => Claims, "token_expired", "exp has passed";
+    TokenNotYetValid => Claims, "token_not_yet_valid", "nbf has not come";
+    TokenIssuedInFuture => Claims, "token_issued_in_future", "iat lies in the future";
+    LifetimeTooLong => Claims, "lifetime_too_long", "the token lives longer than issuer.max_lifetime";
+    SubjectMissing => Claims, "subject_missing", "sub is missing or empty";
+    IssuerNotForPeer => Pair, "issuer_not_for_peer", "the peer's issuers do not list the token's issuer";
+    IdentityUnforwardable => Forward, "identity_unforwardable", "a claim named in identity.headers is too large for a header";
+    UpstreamUnavailable => Forward, "upstream_unavailable", "the upstream refused the connection";
+    UpstreamFailed => Forward, "upstream_failed", "the upstream broke off or did not speak HTTP";
+    UpstreamTooSlow => Forward, "upstream_too_slow", "the upstream did not connect or answer in time";
+    Stopping => Forward, "stopping", "sidegate is stopping";
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// The stable name of the stage.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Request => "request",
+            Self::Token => "token",
+            Self::Claims => "claims",
+            Self::Pair => "pair",
+            Self::Forward => "forward",
+        }
+    }
+}
