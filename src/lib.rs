@@ -13,6 +13,7 @@
 //! earned, and only the earning module can make that proof: `forward` cannot be called without a
 //! `check::Principal`, and nobody outside `check` can make one.
 
+pub mod accept;
 pub mod model;
 pub mod reload;
 pub mod settings;
