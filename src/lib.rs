@@ -15,5 +15,8 @@
 
 pub mod accept;
 pub mod model;
+pub mod observe;
+pub mod pem;
 pub mod reload;
 pub mod settings;
+pub mod shutdown;

@@ -1,5 +1,218 @@
 //! 1. A socket becomes an authenticated peer.
+//!
+//! The accept loop: every connection gets a handshake under a deadline, and only a finished one with
+//! a listed peer is served. A flood of handshakes costs its own oldest, never the established.
 
+mod activity;
+pub mod certificate;
+mod connection;
+mod handshake;
+pub mod identity;
 pub mod peer;
+pub mod peers;
+mod serve;
+mod stream;
+mod throttle;
+mod verifier;
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+pub use activity::InFlight;
+pub use connection::Connection;
+pub use identity::ServerIdentity;
 pub use peer::Peer;
+pub use serve::Handler;
+
+use self::handshake::{Refused, handshake};
+use self::serve::Serving;
+use self::stream::PeerStream;
+use self::throttle::Throttle;
+use crate::model::Denial;
+use crate::observe::Metrics;
+use crate::reload::Reader;
+use crate::settings::{LimitSettings, TimeoutSettings};
+use crate::shutdown::DrainWatch;
+
+/// After a failure of the listening socket (EMFILE above all) the loop pauses, so that it does not
+/// spin; the bounds are those of Go's own server.
+const BACKOFF_FIRST: Duration = Duration::from_millis(5);
+const BACKOFF_LAST: Duration = Duration::from_secs(1);
+
+/// Accepts connections and serves those that prove who they are.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    identity: Reader<ServerIdentity>,
+    serving: Serving,
+    open: Arc<Semaphore>,
+    handshakes: usize,
+    handshake_deadline: Duration,
+    metrics: Arc<Metrics>,
+    refusals: Throttle,
+}
+
+impl Acceptor {
+    /// Takes over a bound listener.
+    #[must_use]
+    pub fn new(
+        listener: TcpListener,
+        identity: Reader<ServerIdentity>,
+        limits: &LimitSettings,
+        timeouts: &TimeoutSettings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let shared = Shared {
+            identity,
+            serving: Serving::new(limits, timeouts),
+            open: Arc::new(Semaphore::new(limits.connections)),
+            handshakes: limits.handshakes,
+            handshake_deadline: timeouts.handshake,
+            metrics,
+            refusals: Throttle::default(),
+        };
+        Self {
+            listener,
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Accepts until the drain begins. Connections that were accepted go on by themselves; each
+    /// holds the drain up until it is done.
+    pub async fn run<H: Handler>(self, handler: Arc<H>, mut drain: DrainWatch) {
+        let mut tasks = JoinSet::new();
+        let mut pending = VecDeque::new();
+        let mut backoff = BACKOFF_FIRST;
+        let work = drain.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = drain.finish() => break,
+                Some(_) = tasks.join_next() => continue,
+            };
+            match accepted {
+                Ok((socket, remote)) => {
+                    backoff = BACKOFF_FIRST;
+                    self.admit(socket, remote, &handler, &work, &mut tasks, &mut pending);
+                }
+                Err(error) => {
+                    self.shared.metrics.accept_failed();
+                    tracing::warn!(%error, pause_ms = backoff.as_millis(), "cannot accept connections");
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(BACKOFF_LAST);
+                }
+            }
+        }
+        // Whoever connected before the end began gets in; whoever comes later finds a closed port.
+        while let Some(Ok((socket, remote))) = now_or_never(self.listener.accept()).await {
+            self.admit(socket, remote, &handler, &work, &mut tasks, &mut pending);
+        }
+        drop(self.listener);
+        drop((drain, work));
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Starts a handshake; when there are too many, the oldest one gives way.
+    fn admit<H: Handler>(
+        &self,
+        socket: TcpStream,
+        remote: SocketAddr,
+        handler: &Arc<H>,
+        drain: &DrainWatch,
+        tasks: &mut JoinSet<()>,
+        pending: &mut VecDeque<(AbortHandle, SocketAddr)>,
+    ) {
+        if pending.len() >= self.shared.handshakes {
+            pending.retain(|(task, _)| !task.is_finished());
+        }
+        if pending.len() >= self.shared.handshakes
+            && let Some((oldest, remote)) = pending.pop_front()
+        {
+            oldest.abort();
+            let refused =
+                Refused::without_certificate(Denial::ConnectionLimit, "gave way to a newer one");
+            self.shared.refuse(&refused, remote);
+        }
+        let (shared, handler) = (Arc::clone(&self.shared), Arc::clone(handler));
+        let drain = drain.clone();
+        let task = tasks.spawn(async move {
+            if let Some((stream, h2, connection)) = shared.open(socket, remote, drain).await {
+                // A task of its own: the handshake's future is large and would stay as long as the
+                // connection. The connection holds the drain up, so nobody needs to join it.
+                tokio::spawn(async move {
+                    let Shared {
+                        serving, metrics, ..
+                    } = &*shared;
+                    serving
+                        .serve(stream, h2, handler, connection, metrics)
+                        .await;
+                });
+            }
+        });
+        pending.push_back((task, remote));
+    }
+}
+
+impl Shared {
+    async fn open(
+        &self,
+        socket: TcpStream,
+        remote: SocketAddr,
+        drain: DrainWatch,
+    ) -> Option<(PeerStream, bool, Arc<Connection>)> {
+        // Answers leave when they are written; a failure here costs latency, nothing else.
+        drop(socket.set_nodelay(true));
+        let config = Arc::clone(&self.identity.current().value.config);
+        let (tls, peer) = match handshake(socket, config, self.handshake_deadline).await {
+            Ok(done) => done,
+            Err(refused) => {
+                self.refuse(&refused, remote);
+                return None;
+            }
+        };
+        let full = |denial| Refused::without_certificate(denial, peer.name());
+        let Ok(all) = Arc::clone(&self.open).try_acquire_owned() else {
+            self.refuse(&full(Denial::ConnectionLimit), remote);
+            return None;
+        };
+        let Ok(own) = peer.connect() else {
+            self.refuse(&full(Denial::PeerConnectionLimit), remote);
+            return None;
+        };
+        let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        let metrics = Arc::clone(&self.metrics);
+        let connection = Arc::new(Connection::open(peer, remote, drain, metrics, [all, own]));
+        Some((
+            PeerStream::new(tls, Arc::clone(connection.activity())),
+            h2,
+            connection,
+        ))
+    }
+
+    fn refuse(&self, refused: &Refused, remote: SocketAddr) {
+        self.metrics.handshake_refused(refused.denial);
+        if let Some(suppressed) = self.refusals.pass() {
+            refused.log(remote, suppressed);
+        }
+    }
+}
+
+/// The future's value if it has one already.
+async fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        value = future => Some(value),
+        () = std::future::ready(()) => None,
+    }
+}

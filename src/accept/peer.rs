@@ -4,6 +4,9 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+
+use super::certificate::Certificate;
 use crate::settings::IssuerIndex;
 
 /// A front proxy that proved who it is.
@@ -11,13 +14,35 @@ use crate::settings::IssuerIndex;
 pub struct Peer {
     name: Arc<str>,
     issuers: Arc<[IssuerIndex]>,
+    certificate: Arc<Certificate>,
+    connections: Arc<Semaphore>,
 }
 
 impl Peer {
+    pub(super) fn new(
+        name: Arc<str>,
+        issuers: Arc<[IssuerIndex]>,
+        certificate: Arc<Certificate>,
+        connections: Arc<Semaphore>,
+    ) -> Self {
+        Self {
+            name,
+            issuers,
+            certificate,
+            connections,
+        }
+    }
+
     /// What the configuration calls this peer.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The certificate it proved itself with.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
 
     /// Whether the pair is allowed: may this peer bring tokens of `issuer`?
@@ -26,9 +51,19 @@ impl Peer {
         self.issuers.contains(&issuer)
     }
 
+    /// Takes one of this peer's connections, if it has one left.
+    pub(super) fn connect(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        Arc::clone(&self.connections).try_acquire_owned()
+    }
+
     /// A peer for unit tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_test(name: &str, issuers: &[IssuerIndex]) -> Self {
-        Self { name: name.into(), issuers: issuers.into() }
+        Self::new(
+            name.into(),
+            issuers.into(),
+            Arc::default(),
+            Arc::new(Semaphore::new(1)),
+        )
     }
 }

@@ -25,6 +25,8 @@ pub enum Denial {
     CertificateInvalid,
     /// The certificate is good and no `[[peer]]` lists it.
     PeerNotListed,
+    /// The certificate is good and more than one `[[peer]]` lists it.
+    PeerAmbiguous,
     /// The handshake was not finished in time.
     HandshakeTooSlow,
     /// Not TLS, or no protocol version or cipher in common.
@@ -163,6 +165,7 @@ codes! {
     CertificateRevoked => Tls, "certificate_revoked", "the client certificate is revoked, or tls.client_crl cannot speak for its CA";
     CertificateInvalid => Tls, "certificate_invalid", "the client certificate cannot be used: wrong purpose, bad encoding, or an X509-SVID that breaks the SPIFFE rules";
     PeerNotListed => Tls, "peer_not_listed", "the client certificate is good and no [[peer]] lists it";
+    PeerAmbiguous => Tls, "peer_ambiguous", "the client certificate is good and more than one [[peer]] lists it";
     HandshakeTooSlow => Tls, "handshake_too_slow", "the TLS handshake was not finished within timeouts.handshake";
     HandshakeFailed => Tls, "handshake_failed", "not TLS, or no protocol version or cipher in common";
     ConnectionLimit => Tls, "connection_limit", "more connections or handshakes at once than limits allow";

@@ -1,0 +1,162 @@
+//! When was this connection last of use? One per connection, read by its watchdog.
+//!
+//! Two deadlines come from it: a header that has begun must end (`timeouts.header_read`), and a
+//! connection without a request is closed (`timeouts.idle`). hyper's own header timer cannot tell
+//! the two apart. A request costs two atomic writes here and no timer.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The marker for "no header has begun".
+const NONE: u64 = u64::MAX;
+
+/// What the connection is doing, in milliseconds since it opened.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    in_flight: AtomicU32,
+    idle_since: AtomicU64,
+    header_since: AtomicU64,
+}
+
+/// The deadlines that apply to a connection between requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadlines {
+    /// For HTTP/1.1 only: HTTP/2 has bytes that are no header at any time.
+    pub(super) header_read: Option<Duration>,
+    pub(super) idle: Duration,
+}
+
+/// What a look at the connection says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Look {
+    /// Look again after this long.
+    Again(Duration),
+    /// No request came for too long.
+    Idle,
+    /// A header began and did not end.
+    SlowHeader,
+}
+
+/// Counts one request or upgraded stream as in flight until it is dropped.
+#[derive(Debug)]
+pub struct InFlight(std::sync::Arc<Activity>);
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            in_flight: AtomicU32::new(0),
+            idle_since: AtomicU64::new(0),
+            header_since: AtomicU64::new(NONE),
+        }
+    }
+
+    /// A request's head is complete.
+    pub(super) fn begin(self: &std::sync::Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+        self.header_since.store(NONE, Ordering::Release);
+        InFlight(std::sync::Arc::clone(self))
+    }
+
+    /// Bytes came in.
+    pub(super) fn received(&self) {
+        let waiting = self.in_flight.load(Ordering::Acquire) == 0;
+        if waiting && self.header_since.load(Ordering::Acquire) == NONE {
+            self.header_since.store(self.now(), Ordering::Release);
+        }
+    }
+
+    /// Judges the connection by `deadlines`.
+    pub(super) fn look(&self, deadlines: Deadlines) -> Look {
+        let soonest = deadlines
+            .header_read
+            .map_or(deadlines.idle, |read| read.min(deadlines.idle));
+        if self.in_flight.load(Ordering::Acquire) > 0 {
+            return Look::Again(soonest);
+        }
+        let header = self.header_since.load(Ordering::Acquire);
+        let (since, limit, expired) = match deadlines.header_read {
+            Some(limit) if header != NONE => (header, limit, Look::SlowHeader),
+            _ => (
+                self.idle_since.load(Ordering::Acquire),
+                deadlines.idle,
+                Look::Idle,
+            ),
+        };
+        let waited = Duration::from_millis(self.now().saturating_sub(since));
+        match limit.checked_sub(waited) {
+            // A header may begin at any time from now, so never sleep longer than it may take.
+            Some(left) if !left.is_zero() => Look::Again(left.min(soonest)),
+            _ => expired,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(NONE - 1)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // Before the count falls, so that the watchdog never sees zero in flight with an old time.
+        self.0.idle_since.store(self.0.now(), Ordering::Release);
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    const DEADLINES: Deadlines = Deadlines {
+        header_read: Some(Duration::from_secs(10)),
+        idle: Duration::from_secs(300),
+    };
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_header_that_began_has_ten_seconds_and_a_silent_connection_five_minutes() {
+        let activity = Activity::new();
+        pass(299).await;
+        assert!(matches!(activity.look(DEADLINES), Look::Again(_)));
+        pass(1).await;
+        assert_eq!(activity.look(DEADLINES), Look::Idle);
+
+        let activity = Activity::new();
+        pass(100).await;
+        activity.received();
+        pass(9).await;
+        activity.received();
+        assert_eq!(
+            activity.look(DEADLINES),
+            Look::Again(Duration::from_secs(1))
+        );
+        pass(1).await;
+        assert_eq!(activity.look(DEADLINES), Look::SlowHeader);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_a_request_in_flight_is_never_too_old() {
+        let activity = Arc::new(Activity::new());
+        activity.received();
+        let request = activity.begin();
+        pass(10_000).await;
+        activity.received();
+        assert!(matches!(activity.look(DEADLINES), Look::Again(_)));
+        drop(request);
+        assert!(
+            matches!(activity.look(DEADLINES), Look::Again(_)),
+            "idle counts from its end"
+        );
+        pass(300).await;
+        assert_eq!(activity.look(DEADLINES), Look::Idle);
+    }
+}

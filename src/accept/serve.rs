@@ -1,0 +1,261 @@
+//! An authenticated connection becomes requests: HTTP/1.1 or HTTP/2, as ALPN settled.
+//!
+//! Knows deadlines, limits and how to end a connection without losing a request. What a request
+//! means is the [`Handler`]'s business.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::io::AsyncWriteExt;
+
+use super::activity::{Deadlines, InFlight, Look};
+use super::connection::Connection;
+use super::stream::PeerStream;
+use crate::model::Denial;
+use crate::observe::{Closed, Metrics};
+use crate::settings::{LimitSettings, TimeoutSettings};
+
+/// At the end, an idle HTTP/1.1 connection stays open this long: a request that is already on the
+/// wire still gets its answer, with `Connection: close`, instead of a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a last word may take to leave.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What answers requests. Implemented by `gate`, which this module must not know.
+pub trait Handler: Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static;
+
+    /// Answers one request. `in_flight` must live until the answer's last byte is out.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+        in_flight: InFlight,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// The bytes sent on an HTTP/1.1 connection whose header did not arrive in time.
+    fn slow_header(&self) -> Bytes;
+}
+
+/// What one connection may take. The same for all of them.
+#[derive(Clone, Debug)]
+pub(super) struct Serving {
+    limits: LimitSettings,
+    header_read: Duration,
+    idle: Duration,
+}
+
+type BoxedResponse<B> =
+    Pin<Box<dyn Future<Output = Result<Response<B>, std::convert::Infallible>> + Send>>;
+
+impl Serving {
+    pub(super) fn new(limits: &LimitSettings, timeouts: &TimeoutSettings) -> Self {
+        Self {
+            limits: limits.clone(),
+            header_read: timeouts.header_read,
+            idle: timeouts.idle,
+        }
+    }
+
+    /// Serves a connection to its end.
+    pub(super) async fn serve<H: Handler>(
+        &self,
+        stream: PeerStream,
+        alpn_h2: bool,
+        handler: Arc<H>,
+        connection: Arc<Connection>,
+        metrics: &Metrics,
+    ) {
+        let cause = if alpn_h2 {
+            self.http2(stream, handler, &connection, metrics).await
+        } else {
+            self.http1(stream, handler, &connection, metrics).await
+        };
+        connection.ends(cause);
+    }
+
+    async fn http1<H: Handler>(
+        &self,
+        stream: PeerStream,
+        handler: Arc<H>,
+        connection: &Arc<Connection>,
+        metrics: &Metrics,
+    ) -> Closed {
+        let deadlines = Deadlines {
+            header_read: Some(self.header_read),
+            idle: self.idle,
+        };
+        let limits = &self.limits;
+        let last_word = Arc::clone(&handler);
+        let mut http = http1::Builder::new()
+            .header_read_timeout(None)
+            // The gate's own limits answer first and better; these are the net below them.
+            .max_headers(limits.header_count.saturating_mul(2))
+            .max_header_size(limits.header_bytes.saturating_mul(2))
+            .max_buf_size(limits.header_bytes.saturating_mul(2).max(64 * 1024))
+            .serve_connection(stream, service_fn(respond(handler, connection)))
+            .with_upgrades();
+        let mut asked = pin!(async {
+            connection.drain().finish().await;
+            tokio::time::sleep(LINGER).await;
+        });
+        let mut stop = pin!(stopped(connection));
+        let mut closing = false;
+        let mut watchdog = pin!(tokio::time::sleep(self.header_read));
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut http => return closed(ended, connection, metrics),
+                () = &mut asked, if !closing => {
+                    closing = true;
+                    Pin::new(&mut http).graceful_shutdown();
+                }
+                () = &mut stop => return Closed::Drain,
+                () = &mut watchdog => match connection.activity().look(deadlines) {
+                    Look::Again(after) => {
+                        watchdog.as_mut().reset(tokio::time::Instant::now() + after);
+                    }
+                    Look::Idle => return Closed::Idle,
+                    Look::SlowHeader => {
+                        refused_head(Denial::HeaderTooSlow, connection, metrics);
+                        let stream = http.into_parts().map(|parts| parts.io);
+                        say_last(stream, &last_word.slow_header()).await;
+                        return Closed::Slow;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn http2<H: Handler>(
+        &self,
+        stream: PeerStream,
+        handler: Arc<H>,
+        connection: &Arc<Connection>,
+        metrics: &Metrics,
+    ) -> Closed {
+        let deadlines = Deadlines {
+            header_read: None,
+            idle: self.idle,
+        };
+        let list_size = u32::try_from(self.limits.header_bytes.saturating_mul(2));
+        let mut http = pin!(
+            http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(self.limits.streams)
+                .max_header_list_size(list_size.unwrap_or(u32::MAX))
+                // RFC 8441: a WebSocket on one stream.
+                .enable_connect_protocol()
+                .serve_connection(stream, service_fn(respond(handler, connection)))
+        );
+        let mut asked = pin!(async { connection.drain().finish().await });
+        let mut stop = pin!(stopped(connection));
+        let mut closing = false;
+        let mut watchdog = pin!(tokio::time::sleep(self.idle));
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut http => return closed(ended, connection, metrics),
+                () = &mut asked, if !closing => {
+                    closing = true;
+                    http.as_mut().graceful_shutdown();
+                }
+                () = &mut stop => return Closed::Drain,
+                () = &mut watchdog => match connection.activity().look(deadlines) {
+                    Look::Again(after) => {
+                        watchdog.as_mut().reset(tokio::time::Instant::now() + after);
+                    }
+                    Look::Idle | Look::SlowHeader if closing => return Closed::Idle,
+                    Look::Idle | Look::SlowHeader => {
+                        // GOAWAY first: a request may be on its way. Then as long again as a header
+                        // may take for the peer to notice.
+                        closing = true;
+                        http.as_mut().graceful_shutdown();
+                        watchdog.as_mut().reset(tokio::time::Instant::now() + self.header_read);
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// The service of one connection.
+fn respond<H: Handler>(
+    handler: Arc<H>,
+    connection: &Arc<Connection>,
+) -> impl Fn(Request<Incoming>) -> BoxedResponse<H::Body> + use<H> {
+    let connection = Arc::clone(connection);
+    move |request| {
+        let in_flight = connection.activity().begin();
+        let (handler, connection) = (Arc::clone(&handler), Arc::clone(&connection));
+        Box::pin(async move {
+            let http1 = request.version() != Version::HTTP_2;
+            let draining = connection.drain();
+            let mut response = handler.handle(request, connection, in_flight).await;
+            if http1 && draining.is_finishing() {
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        })
+    }
+}
+
+async fn stopped(connection: &Connection) {
+    connection.drain().stop().await;
+}
+
+fn closed(ended: Result<(), hyper::Error>, connection: &Connection, metrics: &Metrics) -> Closed {
+    let Err(error) = ended else {
+        return if connection.drain().is_finishing() {
+            Closed::Drain
+        } else {
+            Closed::Peer
+        };
+    };
+    if error.is_parse_too_large() {
+        refused_head(Denial::HeaderTooLarge, connection, metrics);
+    } else if error.is_parse() {
+        refused_head(Denial::RequestMalformed, connection, metrics);
+    } else {
+        tracing::debug!(peer = &**connection.peer().name(), %error, "connection broke");
+    }
+    Closed::Error
+}
+
+/// A head that never became a request, so that no record was opened for it.
+fn refused_head(denial: Denial, connection: &Connection, metrics: &Metrics) {
+    metrics.refused(denial);
+    tracing::warn!(
+        target: "sidegate::decision",
+        decision = "refused",
+        reason = denial.code(),
+        stage = denial.stage().code(),
+        peer = &**connection.peer().name(),
+        remote = %connection.remote(),
+    );
+}
+
+async fn say_last(stream: Option<PeerStream>, word: &[u8]) {
+    let Some(stream) = stream else { return };
+    let mut tls = stream.into_inner();
+    let said = async {
+        tls.write_all(word).await?;
+        tls.shutdown().await
+    };
+    // Whether it arrives is the slow caller's affair.
+    drop(tokio::time::timeout(LAST_WORD, said).await);
+}

@@ -1,0 +1,162 @@
+//! The client certificate verifier: a chain that webpki believes *and* one listed peer.
+//!
+//! rustls calls it in the middle of the handshake, so a stranger gets a TLS alert and never a
+//! connection. rustls wants only yes or no; who it was, and why not, travels beside it in a
+//! [`Witness`].
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
+
+use super::certificate::Certificate;
+use super::peer::Peer;
+use super::peers::PeerTable;
+use crate::model::Denial;
+
+tokio::task_local! {
+    /// Set around one handshake. rustls calls the verifier inside the handshake's own poll, so this
+    /// can only be the witness of that handshake.
+    static WITNESS: RefCell<Witness>;
+}
+
+/// What the verifier saw in one handshake.
+#[derive(Debug, Default)]
+pub(super) enum Witness {
+    /// It was not asked: no certificate came, or the handshake did not get so far.
+    #[default]
+    Unasked,
+    /// It said no.
+    Refused(Denial, Option<Box<Certificate>>),
+    /// It said yes. Worth something only once the whole handshake has succeeded.
+    Accepted(Peer),
+}
+
+/// Runs one handshake and returns its outcome with what the verifier saw in it.
+pub(super) async fn witnessed<F: Future>(handshake: F) -> (F::Output, Witness) {
+    WITNESS
+        .scope(RefCell::default(), async {
+            let outcome = handshake.await;
+            (outcome, WITNESS.with(RefCell::take))
+        })
+        .await
+}
+
+/// Webpki's verdict on the chain, then ours on the name.
+#[derive(Debug)]
+pub(super) struct PeerVerifier {
+    chain: Arc<dyn ClientCertVerifier>,
+    peers: PeerTable,
+}
+
+impl PeerVerifier {
+    pub(super) fn new(chain: Arc<dyn ClientCertVerifier>, peers: PeerTable) -> Self {
+        Self { chain, peers }
+    }
+
+    /// The whole judgement of a client certificate.
+    fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Peer, (rustls::Error, Denial, Option<Certificate>)> {
+        // SECURITY: the chain first. Names in an unverified certificate are anybody's words.
+        // Guarded by `a_certificate_of_a_foreign_ca_is_refused`.
+        if let Err(error) = self.chain.verify_client_cert(leaf, intermediates, now) {
+            let denial = denial_of(&error);
+            return Err((error, denial, Certificate::parse(leaf).ok()));
+        }
+        let refused = |denial, certificate| {
+            let error = CertificateError::ApplicationVerificationFailure;
+            (
+                rustls::Error::InvalidCertificate(error),
+                denial,
+                certificate,
+            )
+        };
+        let certificate =
+            Certificate::parse(leaf).map_err(|_| refused(Denial::CertificateInvalid, None))?;
+        let found = self.peers.find(certificate);
+        found.map_err(|(denial, certificate)| refused(denial, Some(certificate)))
+    }
+}
+
+impl ClientCertVerifier for PeerVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        true
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let (verdict, witness) = match self.judge(end_entity, intermediates, now) {
+            Ok(peer) => (Ok(ClientCertVerified::assertion()), Witness::Accepted(peer)),
+            Err((error, denial, certificate)) => (
+                Err(error),
+                Witness::Refused(denial, certificate.map(Box::new)),
+            ),
+        };
+        WITNESS
+            .try_with(|slot| slot.replace(witness))
+            .map_err(|_| {
+                rustls::Error::General("verifier called outside a handshake".to_owned())
+            })?;
+        verdict
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Which reason a failed chain is.
+fn denial_of(error: &rustls::Error) -> Denial {
+    use CertificateError as E;
+    let rustls::Error::InvalidCertificate(cause) = error else {
+        return Denial::CertificateInvalid;
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls marks the enum non-exhaustive; a cause without a name of its own is still a refusal"
+    )]
+    match cause {
+        E::Expired | E::ExpiredContext { .. } => Denial::CertificateExpired,
+        E::NotValidYet | E::NotValidYetContext { .. } => Denial::CertificateNotYetValid,
+        E::Revoked
+        | E::UnknownRevocationStatus
+        | E::ExpiredRevocationList
+        | E::ExpiredRevocationListContext { .. } => Denial::CertificateRevoked,
+        // A signature that does not fit is a CA of the right name and another key.
+        E::UnknownIssuer | E::BadSignature => Denial::CertificateUntrusted,
+        _ => Denial::CertificateInvalid,
+    }
+}

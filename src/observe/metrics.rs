@@ -1,0 +1,301 @@
+//! Every metric of sidegate, in a registry of its own: one method for each event that counts.
+//!
+//! Labels come from closed sets and from the configuration, never from a request: a caller cannot
+//! make a new time series. Handles are found once, so counting is one atomic addition.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::model::{Denial, Timestamp};
+
+/// Seconds; from a cached verdict to a slow legacy service.
+const SECONDS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// A metric as the README's table shows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Described {
+    /// The name in the exposition.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+macro_rules! described {
+    ($($id:ident = $kind:literal $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(const $id: Described = Described { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
+        /// Every metric, in the order of a request's way.
+        pub const DESCRIBED: &[Described] = &[$($id),*];
+    };
+}
+
+described! {
+    BUILD_INFO = "gauge" "sidegate_build_info" ["version"] "Always 1; the label says which build runs.";
+    READY = "gauge" "sidegate_ready" [] "1 while /readyz answers 200.";
+    GENERATION = "gauge" "sidegate_generation" ["object"] "Which edition of a reloadable object is in force.";
+    CERTIFICATE_END = "gauge" "sidegate_certificate_not_after_timestamp_seconds" ["role"] "When a certificate expires, in Unix time.";
+    JWKS_KEYS = "gauge" "sidegate_jwks_keys" ["issuer"] "Usable verification keys of an issuer.";
+    CONNECTIONS = "gauge" "sidegate_connections_open" [] "Connections that passed the TLS handshake and are open.";
+    CLOSED = "counter" "sidegate_connections_closed_total" ["cause"] "Connections closed, by cause.";
+    HANDSHAKES = "counter" "sidegate_tls_handshakes_total" ["result"] "TLS handshakes finished, by result.";
+    ACCEPT_ERRORS = "counter" "sidegate_accept_errors_total" [] "Failures of the listening socket, such as too many open files.";
+    REFUSED = "counter" "sidegate_refused_total" ["stage", "reason"] "Connections and requests refused, by stage and reason.";
+    REQUESTS = "counter" "sidegate_requests_total" ["decision", "status"] "Requests answered, by decision and status class.";
+    TOKENS = "counter" "sidegate_tokens_verified_total" ["source"] "Tokens accepted, by whether a signature was computed or remembered.";
+    VERIFY = "histogram" "sidegate_jwt_verify_seconds" [] "Time to judge one token.";
+    UPSTREAM = "histogram" "sidegate_upstream_seconds" [] "Time from a request passed on to the head of its response.";
+    UPSTREAM_CONNECTIONS = "counter" "sidegate_upstream_connections_total" ["use"] "Upstream connections taken for a request, by whether they were new.";
+    UPSTREAM_RETRIES = "counter" "sidegate_upstream_retries_total" [] "Requests sent again because a kept-alive connection had gone stale.";
+}
+
+/// Why an open connection ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Closed {
+    /// The peer closed it, or the last request asked for it.
+    Peer,
+    /// It broke.
+    Error,
+    /// No request came within `timeouts.idle`.
+    Idle,
+    /// A header did not arrive in time.
+    Slow,
+    /// sidegate is stopping.
+    Drain,
+}
+
+impl Closed {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Peer, "peer"),
+        (Self::Error, "error"),
+        (Self::Idle, "idle"),
+        (Self::Slow, "slow"),
+        (Self::Drain, "drain"),
+    ];
+
+    /// The cause that was stored as `cause as u8`.
+    #[must_use]
+    pub fn from_index(index: u8) -> Self {
+        Self::ALL
+            .get(usize::from(index))
+            .map_or(Self::Error, |(cause, _)| *cause)
+    }
+}
+
+const DECISIONS: [&str; 2] = ["allowed", "refused"];
+const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The handles. Shared as `Arc<Metrics>`, handed down in constructors.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    ready: IntGauge,
+    generation: IntGaugeVec,
+    certificate_end: IntGaugeVec,
+    jwks_keys: IntGaugeVec,
+    connections: IntGauge,
+    closed: Vec<IntCounter>,
+    handshakes: [IntCounter; 2],
+    accept_errors: IntCounter,
+    refused: Vec<IntCounter>,
+    requests: Vec<IntCounter>,
+    tokens: [IntCounter; 2],
+    verify: Histogram,
+    upstream: Histogram,
+    upstream_connections: [IntCounter; 2],
+    upstream_retries: IntCounter,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    ///
+    /// Only when two metrics of the table above had one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let r = &registry;
+        let closed = counters(r, &CLOSED)?;
+        let handshakes = counters(r, &HANDSHAKES)?;
+        let refused = counters(r, &REFUSED)?;
+        let requests = counters(r, &REQUESTS)?;
+        let tokens = counters(r, &TOKENS)?;
+        let uses = counters(r, &UPSTREAM_CONNECTIONS)?;
+        gauges(r, &BUILD_INFO)?
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        let by_status =
+            |decision| STATUSES.map(|status| requests.with_label_values(&[decision, status]));
+        let by_reason =
+            |denial: &Denial| refused.with_label_values(&[denial.stage().code(), denial.code()]);
+        Ok(Self {
+            ready: gauge(r, &READY)?,
+            generation: gauges(r, &GENERATION)?,
+            certificate_end: gauges(r, &CERTIFICATE_END)?,
+            jwks_keys: gauges(r, &JWKS_KEYS)?,
+            connections: gauge(r, &CONNECTIONS)?,
+            closed: Closed::ALL
+                .iter()
+                .map(|(_, cause)| closed.with_label_values(&[*cause]))
+                .collect(),
+            handshakes: ["accepted", "refused"]
+                .map(|result| handshakes.with_label_values(&[result])),
+            accept_errors: counter(r, &ACCEPT_ERRORS)?,
+            refused: Denial::ALL.iter().map(by_reason).collect(),
+            requests: DECISIONS.into_iter().flat_map(by_status).collect(),
+            tokens: ["signature", "cache"].map(|source| tokens.with_label_values(&[source])),
+            verify: histogram(r, &VERIFY)?,
+            upstream: histogram(r, &UPSTREAM)?,
+            upstream_connections: ["new", "reused"].map(|kind| uses.with_label_values(&[kind])),
+            upstream_retries: counter(r, &UPSTREAM_RETRIES)?,
+            registry,
+        })
+    }
+
+    /// The whole exposition, in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(16 * 1024);
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
+            tracing::error!(%error, "metrics cannot be rendered");
+        }
+        out
+    }
+
+    /// `/readyz` changed its mind.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.set(i64::from(ready));
+    }
+
+    /// An edition of a reloadable object came into force.
+    pub fn set_generation(&self, object: &str, generation: u64) {
+        set(&self.generation.with_label_values(&[object]), generation);
+    }
+
+    /// A certificate in use ends then.
+    pub fn set_certificate_end(&self, role: &str, end: Timestamp) {
+        set(&self.certificate_end.with_label_values(&[role]), end.unix());
+    }
+
+    /// An issuer has so many usable keys.
+    pub fn set_keys(&self, issuer: &str, keys: usize) {
+        set(&self.jwks_keys.with_label_values(&[issuer]), keys as u64);
+    }
+
+    /// A connection passed the handshake.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+        inc(self.handshakes.first());
+    }
+
+    /// A connection that passed the handshake ended.
+    pub fn connection_closed(&self, cause: Closed) {
+        self.connections.dec();
+        inc(self.closed.get(cause as usize));
+    }
+
+    /// A connection ended before it was a peer's.
+    pub fn handshake_refused(&self, denial: Denial) {
+        inc(self.handshakes.last());
+        self.refused(denial);
+    }
+
+    /// The listening socket failed.
+    pub fn accept_failed(&self) {
+        self.accept_errors.inc();
+    }
+
+    /// A connection or a request was refused.
+    pub fn refused(&self, denial: Denial) {
+        inc(self.refused.get(denial as usize));
+    }
+
+    /// A request was answered.
+    pub fn request_answered(&self, status: http::StatusCode, denial: Option<Denial>) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, STATUSES.len()) - 1;
+        let decision = usize::from(denial.is_some());
+        inc(self.requests.get(decision * STATUSES.len() + class));
+        if let Some(denial) = denial {
+            self.refused(denial);
+        }
+    }
+
+    /// A token was accepted.
+    pub fn token_verified(&self, from_cache: bool) {
+        inc(self.tokens.get(usize::from(from_cache)));
+    }
+
+    /// Judging a token, good or bad, took so long.
+    pub fn token_judged(&self, took: Duration) {
+        self.verify.observe(took.as_secs_f64());
+    }
+
+    /// The upstream's head came after so long.
+    pub fn upstream_answered(&self, took: Duration) {
+        self.upstream.observe(took.as_secs_f64());
+    }
+
+    /// A request got an upstream connection.
+    pub fn upstream_connection(&self, reused: bool) {
+        inc(self.upstream_connections.get(usize::from(reused)));
+    }
+
+    /// A request was sent again.
+    pub fn upstream_retried(&self) {
+        self.upstream_retries.inc();
+    }
+}
+
+fn inc(counter: Option<&IntCounter>) {
+    if let Some(counter) = counter {
+        counter.inc();
+    }
+}
+
+fn set(gauge: &IntGauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+fn opts(metric: &Described) -> Opts {
+    Opts::new(metric.name, metric.help)
+}
+
+fn counters(registry: &Registry, metric: &Described) -> Result<IntCounterVec, prometheus::Error> {
+    let made = IntCounterVec::new(opts(metric), metric.labels)?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+fn counter(registry: &Registry, metric: &Described) -> Result<IntCounter, prometheus::Error> {
+    let made = IntCounter::with_opts(opts(metric))?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+fn gauges(registry: &Registry, metric: &Described) -> Result<IntGaugeVec, prometheus::Error> {
+    let made = IntGaugeVec::new(opts(metric), metric.labels)?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+fn gauge(registry: &Registry, metric: &Described) -> Result<IntGauge, prometheus::Error> {
+    let made = IntGauge::with_opts(opts(metric))?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+fn histogram(registry: &Registry, metric: &Described) -> Result<Histogram, prometheus::Error> {
+    let options = HistogramOpts::new(metric.name, metric.help).buckets(SECONDS.to_vec());
+    let made = Histogram::with_opts(options)?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}

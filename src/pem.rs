@@ -1,0 +1,160 @@
+//! PEM text becomes certificates, revocation lists and private keys.
+//!
+//! The only file that names rustls-pemfile, which is archived: to replace it, rewrite these
+//! functions and nothing else. Text that holds something unexpected beside what was asked for is an
+//! error here; the library alone would skip it in silence.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls_pemfile::Item;
+
+/// The largest file read: a bundle of several hundred certificates.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Why a file gave nothing usable.
+#[derive(Debug, thiserror::Error)]
+pub enum PemError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The file is larger than anything sensible.
+    #[error("{}: larger than {MAX_BYTES} bytes; is it the right file?", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A section's frame or base64 is broken.
+    #[error("{}: broken PEM: {cause}", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        cause: io::Error,
+    },
+    /// The sections wanted are not there, or others are.
+    #[error("{}: {found}, but {wanted} expected", path.display())]
+    Unexpected {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        wanted: &'static str,
+        /// What was found instead.
+        found: &'static str,
+    },
+}
+
+/// Reads a chain or a bundle: one or more certificates.
+///
+/// # Errors
+///
+/// [`PemError`] when the file cannot be read or holds anything but certificates.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    const WANTED: &str = "one or more CERTIFICATE sections are";
+    collect(path, WANTED, |item| match item {
+        Item::X509Certificate(certificate) => Some(certificate),
+        _ => None,
+    })
+}
+
+/// Reads one or more certificate revocation lists.
+///
+/// # Errors
+///
+/// [`PemError`] when the file cannot be read or holds anything but revocation lists.
+pub fn revocation_lists(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    collect(
+        path,
+        "one or more X509 CRL sections are",
+        |item| match item {
+            Item::Crl(list) => Some(list),
+            _ => None,
+        },
+    )
+}
+
+/// Reads the one private key of a file. `EC PARAMETERS`, which OpenSSL writes before a key, may
+/// stand beside it.
+///
+/// # Errors
+///
+/// [`PemError`] when the file cannot be read, holds no unencrypted key, or holds several.
+pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+    const WANTED: &str = "one unencrypted PRIVATE KEY section is";
+    let mut keys = collect(path, WANTED, |item| match item {
+        Item::Pkcs8Key(key) => Some(key.into()),
+        Item::Pkcs1Key(key) => Some(key.into()),
+        Item::Sec1Key(key) => Some(key.into()),
+        _ => None,
+    })?;
+    match (keys.pop(), keys.is_empty()) {
+        (Some(key), true) => Ok(key),
+        _ => Err(unexpected(path, WANTED, "several keys were found")),
+    }
+}
+
+fn collect<T>(
+    path: &Path,
+    wanted: &'static str,
+    take: fn(Item) -> Option<T>,
+) -> Result<Vec<T>, PemError> {
+    let text = read(path)?;
+    let mut found = Vec::new();
+    for item in rustls_pemfile::read_all(&mut text.as_slice()) {
+        let item = item.map_err(|cause| PemError::Broken {
+            path: path.to_owned(),
+            cause,
+        })?;
+        let Some(taken) = take(item) else {
+            return Err(unexpected(
+                path,
+                wanted,
+                "another kind of section was found",
+            ));
+        };
+        found.push(taken);
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let encrypted = text.windows(9).any(|window| window == b"ENCRYPTED");
+    let what = if encrypted {
+        "an encrypted key was found"
+    } else {
+        "nothing of the kind was found"
+    };
+    Err(unexpected(path, wanted, what))
+}
+
+fn unexpected(path: &Path, wanted: &'static str, found: &'static str) -> PemError {
+    PemError::Unexpected {
+        path: path.to_owned(),
+        wanted,
+        found,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PemError> {
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text))
+        .map_err(|cause| PemError::Unreadable {
+            path: path.to_owned(),
+            cause,
+        })?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(PemError::TooLarge {
+            path: path.to_owned(),
+        });
+    }
+    Ok(text)
+}
