@@ -99,6 +99,14 @@ impl Activity {
     }
 }
 
+impl InFlight {
+    /// One more, for what goes on after the answer.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        self.0.begin()
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         // Before the count falls, so that the watchdog never sees zero in flight with an old time.

@@ -8,6 +8,7 @@ pub mod certificate;
 mod connection;
 mod handshake;
 pub mod identity;
+pub mod message;
 pub mod peer;
 pub mod peers;
 mod serve;

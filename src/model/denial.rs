@@ -101,6 +101,8 @@ pub enum Denial {
     // Stage `forward`: the request was allowed and could not be passed on.
     /// A claim has no safe or short enough form as a header.
     IdentityUnforwardable,
+    /// As many requests as allowed are being passed on already.
+    RequestLimit,
     /// The upstream refused the connection.
     UpstreamUnavailable,
     /// The upstream broke off, or answered with something that is not HTTP.
@@ -198,6 +200,7 @@ codes! {
     SubjectMissing => Claims, "subject_missing", "sub is missing or empty";
     IssuerNotForPeer => Pair, "issuer_not_for_peer", "the peer's issuers do not list the token's issuer";
     IdentityUnforwardable => Forward, "identity_unforwardable", "a claim named in identity.headers is too large for a header";
+    RequestLimit => Forward, "request_limit", "limits.requests requests are being passed on already";
     UpstreamUnavailable => Forward, "upstream_unavailable", "the upstream refused the connection";
     UpstreamFailed => Forward, "upstream_failed", "the upstream broke off or did not speak HTTP";
     UpstreamTooSlow => Forward, "upstream_too_slow", "the upstream did not connect or answer in time";

@@ -247,6 +247,8 @@ pub struct LimitSettings {
     pub handshakes: usize,
     /// `streams`: HTTP/2 streams at once on one connection.
     pub streams: u32,
+    /// `requests`: passed on at once, in all.
+    pub requests: usize,
     /// `header_bytes`: names and values of one request's header, in all.
     pub header_bytes: usize,
     /// `header_count`: fields of one request's header.

@@ -1,0 +1,216 @@
+//! 4b. An allowed request reaches the upstream, and its answer the caller.
+//!
+//! [`Forwarder::forward`] asks for a [`Principal`], which only `check` can make: there is no way to
+//! pass on a request that was not judged.
+
+mod body;
+mod exchange;
+mod headers;
+mod hop;
+mod identity;
+mod pool;
+mod spoof;
+mod upgrade;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+pub use body::{AnswerBody, BodyError};
+pub use headers::{HeaderRules, Origin};
+
+use self::body::RequestBody;
+use self::exchange::Exchange;
+use self::pool::{Freshness, Lease, Pool, Sender};
+use crate::accept::{Connection, InFlight};
+use crate::check::Principal;
+use crate::model::Denial;
+use crate::observe::Metrics;
+use crate::settings::{Settings, TimeoutSettings};
+
+/// Passes judged requests on to the one upstream.
+#[derive(Debug)]
+pub struct Forwarder {
+    pool: Arc<Pool>,
+    timeouts: TimeoutSettings,
+    body_limit: Option<u64>,
+    requests: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// What an exchange holds on to until its last byte: its connection's and its own place.
+#[derive(Debug)]
+pub struct Place {
+    /// The connection that the request came on.
+    pub connection: Arc<Connection>,
+    /// Its mark as busy.
+    pub in_flight: InFlight,
+}
+
+impl Forwarder {
+    /// A forwarder with an empty pool. Nothing connects before the first request.
+    #[must_use]
+    pub fn build(settings: &Settings, metrics: Arc<Metrics>) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(settings.upstream.clone(), Arc::clone(&metrics))),
+            timeouts: settings.timeouts.clone(),
+            body_limit: settings.limits.body_bytes,
+            requests: Arc::new(Semaphore::new(settings.limits.requests)),
+            metrics,
+        }
+    }
+
+    /// Closes idle upstream connections for as long as the forwarder lives.
+    pub fn spawn_sweeper(&self) {
+        let pool = Arc::downgrade(&self.pool);
+        tokio::spawn(async move {
+            while let Some(pause) = pool.upgrade().map(|pool| pool.sweep()) {
+                tokio::time::sleep(pause).await;
+            }
+        });
+    }
+
+    /// Passes one request on and returns the head of the answer, with a body that streams.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Denial`] of the stage `forward`, or the reason why the request's body was cut off.
+    pub async fn forward(
+        &self,
+        request: Request<Incoming>,
+        principal: &Principal,
+        rules: &HeaderRules,
+        origin: Origin<'_>,
+        place: Place,
+    ) -> Result<Response<AnswerBody>, Denial> {
+        let permit =
+            Arc::clone(&self.requests).try_acquire_owned().map_err(|_| Denial::RequestLimit)?;
+        let mut request = request;
+        let caller = hyper::upgrade::on(&mut request);
+        let (mut head, incoming) = request.into_parts();
+        let asked = rules.apply(&mut head, principal, origin)?;
+        headers::address(&mut head, asked, self.pool.settings().protocol)?;
+        let websocket = upgrade::prepare(&mut head, asked)?;
+
+        let exchange = Arc::new(Exchange::begin(&self.timeouts));
+        // An extended CONNECT's body is the stream that `caller` hands over.
+        let limit = if websocket.is_some() { None } else { self.body_limit };
+        let body = RequestBody::new(incoming, Arc::clone(&exchange), limit, rules.ours());
+        let sending = self.send(Request::from_parts(head, body), &exchange);
+        let (mut response, lease) = self.before_deadline(sending, &exchange).await?;
+        self.metrics.upstream_answered(exchange.age());
+
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let kind = websocket.ok_or(Denial::UpstreamFailed)?;
+            upgrade::accept(&mut response, kind)?;
+            return Ok(self.upgraded(response, caller, permit, place));
+        }
+        hop::remove(response.headers_mut());
+        let Place { in_flight, .. } = place;
+        Ok(response.map(|incoming| {
+            AnswerBody::streamed(incoming, exchange, lease, permit, in_flight)
+        }))
+    }
+
+    /// Sends, and sends again where a kept-alive connection had gone stale and nothing can happen
+    /// twice by it.
+    async fn send(
+        &self,
+        request: Request<RequestBody>,
+        exchange: &Arc<Exchange>,
+    ) -> Result<(Response<Incoming>, Lease), Denial> {
+        let mut request = request;
+        let mut want = Freshness::Reused;
+        loop {
+            let (mut sender, freshness) = self.pool.take(want).await?;
+            let spare = if freshness == Freshness::Reused { replay(&request) } else { None };
+            let sent = match &mut sender {
+                Sender::Http1(connection) => connection.try_send_request(request).await,
+                Sender::Http2(connection, _) => connection.try_send_request(request).await,
+            };
+            let mut failed: TrySendError<_> = match sent {
+                Ok(response) => return Ok((response, Lease::new(sender, Arc::clone(&self.pool)))),
+                Err(failed) => failed,
+            };
+            if let Some(denial) = exchange.cut() {
+                return Err(denial);
+            }
+            // Either not a byte of it was sent, or it may be sent twice (RFC 9110 9.2.2). And only
+            // on a connection that carried a request before: a new one that fails will fail again.
+            match (freshness, failed.take_message().or(spare)) {
+                (Freshness::Reused, Some(again)) => {
+                    self.metrics.upstream_retried();
+                    request = again;
+                    want = Freshness::New;
+                }
+                _ => {
+                    tracing::warn!(error = %failed.error(), "the upstream broke off");
+                    return Err(Denial::UpstreamFailed);
+                }
+            }
+        }
+    }
+
+    /// Waits for the head: `response_timeout` from the last byte that moved, so that a long upload
+    /// is not taken for a slow upstream.
+    async fn before_deadline<T>(
+        &self,
+        sending: impl Future<Output = Result<T, Denial>>,
+        exchange: &Exchange,
+    ) -> Result<T, Denial> {
+        let limit = self.pool.settings().response_timeout;
+        let mut sending = std::pin::pin!(sending);
+        let mut timer = std::pin::pin!(tokio::time::sleep(limit));
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut sending => return sent,
+                () = &mut timer => {}
+            }
+            let deadline = exchange.last_moved() + limit;
+            let now = Instant::now();
+            if exchange.end().is_some_and(|end| end <= now) {
+                return Err(Denial::RequestTooSlow);
+            }
+            if deadline <= now {
+                return Err(Denial::UpstreamTooSlow);
+            }
+            timer.as_mut().reset(exchange.end().map_or(deadline, |end| end.min(deadline)));
+        }
+    }
+
+    fn upgraded(
+        &self,
+        mut response: Response<Incoming>,
+        caller: hyper::upgrade::OnUpgrade,
+        permit: OwnedSemaphorePermit,
+        place: Place,
+    ) -> Response<AnswerBody> {
+        let upstream = hyper::upgrade::on(&mut response);
+        let Place { connection, in_flight } = place;
+        let again = in_flight.another();
+        let idle: Duration = self.timeouts.stream_idle;
+        tokio::spawn(upgrade::relay(caller, upstream, idle, connection, (again, permit)));
+        response.map(|_| AnswerBody::whole(bytes::Bytes::new(), in_flight))
+    }
+}
+
+/// A copy of a request that may be sent twice: idempotent (RFC 9110 9.2.2) and without a body.
+fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    let idempotent = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    );
+    let body = request.body().again().filter(|_| idempotent)?;
+    let mut copy = Request::new(body);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = HeaderMap::clone(request.headers());
+    Some(copy)
+}
