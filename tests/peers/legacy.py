@@ -85,6 +85,11 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = answer
 
+    def handle_expect_100(self) -> bool:
+        accepted = super().handle_expect_100()
+        self.wfile.flush()
+        return accepted
+
     # Reading
 
     def read_body(self) -> tuple[int, str, list[list[str]]]:

@@ -29,6 +29,7 @@ def talk(connection: ServerConnection) -> None:
         elif isinstance(message, str) and message.startswith("close "):
             _, code, reason = message.split(" ", 2)
             connection.close(int(code), reason)
+            return
         else:
             connection.send(message)
 
