@@ -4,9 +4,8 @@
 //! (RFC 9112, RFC 9113).
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Version};
+use http::{Method, Request, Version};
 
 use crate::model::Denial;
 use crate::settings::LimitSettings;
@@ -16,23 +15,31 @@ use crate::settings::LimitSettings;
 /// # Errors
 ///
 /// [`Denial::RequestMalformed`], [`Denial::HeaderTooLarge`] or [`Denial::BodyTooLarge`].
-pub fn check(head: &Parts, limits: &LimitSettings) -> Result<(), Denial> {
+pub fn check<B>(head: &Request<B>, limits: &LimitSettings) -> Result<(), Denial> {
     size(head, limits)?;
     target(head)?;
     authority(head)?;
     framing(head)?;
-    let declared = head.headers.get(CONTENT_LENGTH).map(length).transpose()?;
+    let declared = head.headers().get(CONTENT_LENGTH).map(length).transpose()?;
     match (declared, limits.body_bytes) {
         (Some(declared), Some(limit)) if declared > limit => Err(Denial::BodyTooLarge),
         _ => Ok(()),
     }
 }
 
-fn size(head: &Parts, limits: &LimitSettings) -> Result<(), Denial> {
-    let fields: usize =
-        head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    let line = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
-    if head.headers.len() > limits.header_count || fields.saturating_add(line) > limits.header_bytes {
+fn size<B>(head: &Request<B>, limits: &LimitSettings) -> Result<(), Denial> {
+    let fields: usize = head
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let line = head
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    if head.headers().len() > limits.header_count
+        || fields.saturating_add(line) > limits.header_bytes
+    {
         return Err(Denial::HeaderTooLarge);
     }
     Ok(())
@@ -40,26 +47,33 @@ fn size(head: &Parts, limits: &LimitSettings) -> Result<(), Denial> {
 
 /// RFC 9112 3.2: origin-form or absolute-form, `*` for OPTIONS alone. CONNECT is judged where
 /// upgrades are: only a WebSocket over HTTP/2 may use it.
-fn target(head: &Parts) -> Result<(), Denial> {
-    let path = head.uri.path();
+fn target<B>(head: &Request<B>) -> Result<(), Denial> {
+    let path = head.uri().path();
     let plain = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
-    let asterisk = path == "*" && head.method == Method::OPTIONS;
-    let extended = head.method != Method::CONNECT || head.version == Version::HTTP_2;
-    if (plain || asterisk) && extended { Ok(()) } else { Err(Denial::RequestMalformed) }
+    let asterisk = path == "*" && *head.method() == Method::OPTIONS;
+    let extended = *head.method() != Method::CONNECT || head.version() == Version::HTTP_2;
+    if (plain || asterisk) && extended {
+        Ok(())
+    } else {
+        Err(Denial::RequestMalformed)
+    }
 }
 
 /// One authority, said once or twice the same (RFC 9112 3.2, RFC 9113 8.3.1).
-fn authority(head: &Parts) -> Result<(), Denial> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let host = hosts.next().map(|value| host(value, head.version)).transpose()?;
+fn authority<B>(head: &Request<B>) -> Result<(), Denial> {
+    let mut hosts = head.headers().get_all(HOST).iter();
+    let host = hosts
+        .next()
+        .map(|value| host(value, head.version()))
+        .transpose()?;
     if hosts.next().is_some() {
         return Err(Denial::RequestMalformed);
     }
-    match (head.uri.authority(), host) {
+    match (head.uri().authority(), host) {
         (Some(uri), _) if uri.as_str().contains('@') => Err(Denial::RequestMalformed),
         (Some(uri), Some(host)) if uri != &host => Err(Denial::RequestMalformed),
         (Some(_), _) | (None, Some(_)) => Ok(()),
-        (None, None) if head.version == Version::HTTP_10 => Ok(()),
+        (None, None) if head.version() == Version::HTTP_10 => Ok(()),
         (None, None) => Err(Denial::RequestMalformed),
     }
 }
@@ -70,25 +84,35 @@ fn host(value: &HeaderValue, version: Version) -> Result<Authority, Denial> {
         return Ok(Authority::from_static("localhost"));
     }
     let authority = Authority::try_from(value.as_bytes()).map_err(|_| Denial::RequestMalformed)?;
-    if authority.as_str().contains('@') { Err(Denial::RequestMalformed) } else { Ok(authority) }
+    if authority.as_str().contains('@') {
+        Err(Denial::RequestMalformed)
+    } else {
+        Ok(authority)
+    }
 }
 
 /// hyper has settled where the body ends. What is left is a coding that would reach the upstream
 /// without its name.
-fn framing(head: &Parts) -> Result<(), Denial> {
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let only_chunked =
-        codings.next().is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+fn framing<B>(head: &Request<B>) -> Result<(), Denial> {
+    let mut codings = head.headers().get_all(TRANSFER_ENCODING).iter();
+    let only_chunked = codings
+        .next()
+        .is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
     if !only_chunked || codings.next().is_some() {
         return Err(Denial::RequestMalformed);
     }
-    if head.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+    if head.headers().get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(Denial::RequestMalformed);
     }
     Ok(())
 }
 
 fn length(value: &HeaderValue) -> Result<u64, Denial> {
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or(Denial::RequestMalformed)
+    let digits = value
+        .to_str()
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits
+        .and_then(|text| text.parse().ok())
+        .ok_or(Denial::RequestMalformed)
 }

@@ -50,12 +50,12 @@ pub struct RequestRecord {
 impl RequestRecord {
     /// Opens the record of a request whose head has arrived.
     #[must_use]
-    pub fn open(
+    pub fn open<B>(
         metrics: Arc<Metrics>,
         remote: SocketAddr,
         peer: Arc<str>,
         request_id: Arc<str>,
-        head: &http::request::Parts,
+        head: &http::Request<B>,
     ) -> Self {
         Self {
             metrics,
@@ -65,9 +65,9 @@ impl RequestRecord {
             peer,
             request_id,
             trace_id: None,
-            method: head.method.clone(),
-            version: head.version,
-            path: head.uri.path().to_owned(),
+            method: head.method().clone(),
+            version: head.version(),
+            path: head.uri().path().to_owned(),
             issuer: None,
             kid: None,
             subject: None,
