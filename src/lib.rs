@@ -14,9 +14,18 @@
 //! `check::Principal`, and nobody outside `check` can make one.
 
 pub mod accept;
+pub mod bearer;
+pub mod check;
+pub mod deny;
+pub mod forward;
+pub mod gate;
+pub mod jwks;
+pub mod lab;
 pub mod model;
 pub mod observe;
+pub mod ops;
 pub mod pem;
 pub mod reload;
 pub mod settings;
 pub mod shutdown;
+pub mod startup;

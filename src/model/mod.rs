@@ -7,6 +7,7 @@ pub mod algorithm;
 pub mod claim_path;
 pub mod clock;
 pub mod denial;
+pub mod json;
 
 pub use algorithm::Algorithm;
 pub use claim_path::ClaimPath;

@@ -1,0 +1,183 @@
+//! 2. The request's raw token is found, or a reason why there is not exactly one.
+//!
+//! Every place of every issuer is looked at, and one token may exist in all of them together. Two
+//! tokens are refused even when both are good: which one the gate judges and which one a server
+//! behind it believes would be anybody's guess. Nothing here looks into a token, and nothing but
+//! `check` can read the text of one.
+
+mod cookie;
+mod header;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use self::cookie::CookiePlace;
+use self::header::HeaderPlace;
+use crate::model::Denial;
+use crate::settings::{IssuerIndex, IssuerSettings, TokenPlace};
+
+/// Where tokens may stand, in all.
+#[derive(Clone, Debug)]
+pub struct Places {
+    headers: Vec<HeaderPlace>,
+    cookies: Vec<CookiePlace>,
+    token_bytes: usize,
+}
+
+/// The one token of a request, of which nothing is known yet but where it stood.
+#[derive(Clone, Copy)]
+pub struct RawToken<'a> {
+    text: &'a str,
+    issuers: &'a [IssuerIndex],
+}
+
+/// What a place in a request holds: the bytes where a token must be, and who might have made it.
+#[derive(Clone, Copy)]
+struct Finding<'a> {
+    bytes: &'a [u8],
+    issuers: &'a [IssuerIndex],
+}
+
+// === impl Places ===
+
+impl Places {
+    /// Collects the places of all issuers; places that several issuers share become one, with all
+    /// of them as candidates. `token_bytes` is the longest token looked at.
+    #[must_use]
+    pub fn build(issuers: &[IssuerSettings], token_bytes: usize) -> Self {
+        let mut places = Self {
+            headers: Vec::new(),
+            cookies: Vec::new(),
+            token_bytes,
+        };
+        for (index, issuer) in (0..=u16::MAX).map(IssuerIndex).zip(issuers) {
+            for place in &issuer.places {
+                match place {
+                    TokenPlace::Header(name) => places.header(name).add_bare(index),
+                    TokenPlace::Bearer(name) => places.header(name).add_bearer(index),
+                    TokenPlace::Cookie(name) => places.cookie(name).add(index),
+                }
+            }
+        }
+        places
+    }
+
+    fn header(&mut self, name: &http::HeaderName) -> &mut HeaderPlace {
+        let known = self.headers.iter().position(|place| place.name() == name);
+        let at = known.unwrap_or(self.headers.len());
+        if known.is_none() {
+            self.headers.push(HeaderPlace::new(name.clone()));
+        }
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+        &mut self.headers[at]
+    }
+
+    fn cookie(&mut self, name: &str) -> &mut CookiePlace {
+        let known = self.cookies.iter().position(|place| place.name() == name);
+        let at = known.unwrap_or(self.cookies.len());
+        if known.is_none() {
+            self.cookies.push(CookiePlace::new(name));
+        }
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+        &mut self.cookies[at]
+    }
+
+    /// Finds the one token.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::TokenMissing`], [`Denial::TokenRepeated`] (two in all, empty ones counted, or a
+    /// comma that joins two), [`Denial::TokenEmpty`], [`Denial::TokenTooLong`], and
+    /// [`Denial::TokenMalformed`] for a byte that no compact JWS has.
+    pub fn find<'a>(&'a self, headers: &'a HeaderMap) -> Result<RawToken<'a>, Denial> {
+        let mut one = None;
+        let in_headers = self.headers.iter().flat_map(|place| place.find(headers));
+        let in_cookies = headers
+            .get_all(COOKIE)
+            .into_iter()
+            // Without a cookie place no cookie is looked at.
+            .filter(|_| !self.cookies.is_empty())
+            .flat_map(|field| self.cookies.iter().flat_map(|place| place.find(field)));
+        for finding in in_headers.chain(in_cookies) {
+            // SECURITY: guarded by `two_tokens_are_refused_wherever_they_stand`.
+            if one.replace(finding).is_some() {
+                return Err(Denial::TokenRepeated);
+            }
+        }
+        let Finding { bytes, issuers } = one.ok_or(Denial::TokenMissing)?;
+        if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+            return Err(Denial::TokenEmpty);
+        }
+        if bytes.len() > self.token_bytes {
+            return Err(Denial::TokenTooLong);
+        }
+        let compact = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if !bytes.iter().all(compact) {
+            return Err(if bytes.contains(&b',') {
+                Denial::TokenRepeated
+            } else {
+                Denial::TokenMalformed
+            });
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| Denial::TokenMalformed)?;
+        Ok(RawToken { text, issuers })
+    }
+
+    /// Takes the token out of the request before it goes on: every configured place, whether
+    /// anything was found there or not, except the places of the issuer `keep`.
+    ///
+    /// A header of its own goes whole, and so do its twins that differ only in `-` and `_`, which a
+    /// CGI or WSGI server cannot tell apart from it. A header with a scheme goes only where the
+    /// scheme is Bearer: credentials of another scheme, Basic above all, belong to the application,
+    /// which may have asked for them itself. Of a cookie header only the named cookie goes.
+    pub fn remove(&self, headers: &mut HeaderMap, keep: Option<IssuerIndex>) {
+        for place in &self.headers {
+            place.remove(headers, keep);
+        }
+        let unwanted = |place: &&CookiePlace| !place.belongs_to(keep);
+        if self.cookies.iter().any(|place| unwanted(&place)) && headers.contains_key(COOKIE) {
+            let names: Vec<&str> = self
+                .cookies
+                .iter()
+                .filter(unwanted)
+                .map(CookiePlace::name)
+                .collect();
+            cookie::remove(headers, &names);
+        }
+    }
+}
+
+// === impl RawToken ===
+
+impl<'a> RawToken<'a> {
+    /// The token's text; inside the crate only, so that it cannot end up in a log by way of `{}`.
+    #[must_use]
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The issuers that put their tokens where this one stood; at least one.
+    #[must_use]
+    pub fn issuers(&self) -> &'a [IssuerIndex] {
+        self.issuers
+    }
+
+    /// Any text as a token, for unit tests of later stages.
+    #[cfg(test)]
+    pub(crate) fn for_test(text: &'a str, issuers: &'a [IssuerIndex]) -> Self {
+        Self { text, issuers }
+    }
+}
+
+impl fmt::Debug for RawToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawToken")
+            .field("bytes", &self.text.len())
+            .field("issuers", &self.issuers)
+            .finish_non_exhaustive()
+    }
+}
