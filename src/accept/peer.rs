@@ -29,6 +29,9 @@ impl Peer {
     /// A peer for unit tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_test(name: &str, issuers: &[IssuerIndex]) -> Self {
-        Self { name: name.into(), issuers: issuers.into() }
+        Self {
+            name: name.into(),
+            issuers: issuers.into(),
+        }
     }
 }
