@@ -4,6 +4,19 @@
 //! validates again. How the text of a file, the environment and the flags becomes this is the
 //! business of the sibling files.
 
+mod defaults;
+mod load;
+mod overrides;
+mod parse;
+mod place;
+mod problem;
+mod raw;
+mod schema;
+mod shape;
+mod suggest;
+mod syntax;
+mod units;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +25,10 @@ use std::time::Duration;
 use http::HeaderName;
 
 use crate::model::{Algorithm, ClaimPath};
+
+pub use overrides::{Override, Overrides, VARIABLES};
+pub use problem::{Problem, SettingsError, Warning};
+pub use schema::json_schema;
 
 /// Everything that an operator can say.
 #[derive(Clone, Debug)]
