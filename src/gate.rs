@@ -81,12 +81,21 @@ impl Gate {
         let policy = self.policy.current();
         let principal = self.judge(&request, &policy, &place, record)?;
         let keep = policy.value.judgement.keeps_token_of(principal.issuer());
-        policy.value.judgement.places().remove(request.headers_mut(), keep);
+        policy
+            .value
+            .judgement
+            .places()
+            .remove(request.headers_mut(), keep);
         let request_id = Arc::clone(&record.request_id);
-        let origin = Origin { remote: record.remote.ip(), request_id: &request_id };
+        let origin = Origin {
+            remote: record.remote.ip(),
+            request_id: &request_id,
+        };
         let began = Instant::now();
-        let answer =
-            self.forwarder.forward(request, &principal, &policy.value.headers, origin, place).await;
+        let answer = self
+            .forwarder
+            .forward(request, &principal, &policy.value.headers, origin, place)
+            .await;
         record.upstream = Some(began.elapsed());
         answer
     }
@@ -112,13 +121,19 @@ impl Gate {
         self.metrics.token_judged(began.elapsed());
         match judged {
             Ok(principal) => {
-                self.metrics.token_verified(principal.verification() == Verification::Cached);
+                self.metrics
+                    .token_verified(principal.verification() == Verification::Cached);
                 record.issuer = Some(Arc::clone(principal.issuer_name()));
                 record.kid = principal.kid().cloned();
                 record.subject = principal.claims().shown_subject();
                 Ok(principal)
             }
-            Err(Refusal { denial, issuer, kid, subject }) => {
+            Err(Refusal {
+                denial,
+                issuer,
+                kid,
+                subject,
+            }) => {
                 (record.issuer, record.kid, record.subject) = (issuer, kid, subject);
                 Err(denial)
             }
@@ -146,7 +161,17 @@ impl Handler for Gate {
         );
         record.trace_id = trace_id(request.headers());
         let own = in_flight.another();
-        match self.pass(request, Place { connection, in_flight }, &mut record).await {
+        match self
+            .pass(
+                request,
+                Place {
+                    connection,
+                    in_flight,
+                },
+                &mut record,
+            )
+            .await
+        {
             Ok(answer) => {
                 record.finish(answer.status(), None);
                 answer
@@ -178,7 +203,10 @@ impl RequestIds {
     /// Ids that begin with `process`, a number that should be random.
     #[must_use]
     pub const fn new(process: u64) -> Self {
-        Self { process, next: AtomicU64::new(0) }
+        Self {
+            process,
+            next: AtomicU64::new(0),
+        }
     }
 
     /// The peer's own id if it is one, else a new one. An id goes into logs, headers and JSON, so
@@ -205,7 +233,8 @@ impl RequestIds {
 fn trace_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(TRACEPARENT)?.to_str().ok()?;
     let mut parts = text.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, parent, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, length: usize| {
         part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
@@ -233,7 +262,11 @@ mod tests {
         let ids = RequestIds::new(0xabc);
         assert_eq!(&*ids.of(&with(deny::REQUEST_ID, &["f00-1"])), "f00-1");
         for bad in [&["a", "b"][..], &["a\"b"], &["a b"], &[""], &[]] {
-            assert!(ids.of(&with(deny::REQUEST_ID, bad)).starts_with("0000000000000abc-"), "{bad:?}");
+            assert!(
+                ids.of(&with(deny::REQUEST_ID, bad))
+                    .starts_with("0000000000000abc-"),
+                "{bad:?}"
+            );
         }
     }
 

@@ -43,7 +43,11 @@ impl Claims {
             object,
         };
         for name in ["iss", "sub", "jti"] {
-            if claims.object.get(name).is_some_and(|value| !value.is_string()) {
+            if claims
+                .object
+                .get(name)
+                .is_some_and(|value| !value.is_string())
+            {
                 return Err(Denial::ClaimsMalformed);
             }
         }
@@ -118,7 +122,8 @@ impl Claims {
     }
 
     /// The subject in a length that fits a log line; `None` when there is nothing to show.
-    pub(super) fn shown_subject(&self) -> Option<Arc<str>> {
+    #[must_use]
+    pub fn shown_subject(&self) -> Option<Arc<str>> {
         let subject = self.subject().filter(|subject| !subject.is_empty())?;
         let end = (0..=SHOWN_SUBJECT_BYTES.min(subject.len()))
             .rev()

@@ -26,12 +26,11 @@ use self::signature::{Parts, Unsigned};
 use crate::accept::Peer;
 use crate::bearer::RawToken;
 use crate::model::{Denial, Timestamp};
-use crate::reload::{Edition, Reader};
+use crate::reload::Generation;
 use crate::settings::{IssuerIndex, LimitSettings};
 
 /// Judges tokens.
 pub struct Checker {
-    policy: Reader<Policy>,
     cache: TokenCache,
 }
 
@@ -70,19 +69,12 @@ pub struct Refusal {
 // === impl Checker ===
 
 impl Checker {
-    /// A checker under the policy that `policy` reads, with room for `limits.cached_tokens`.
+    /// A checker with room for `limits.cached_tokens`.
     #[must_use]
-    pub fn new(policy: Reader<Policy>, limits: &LimitSettings) -> Self {
+    pub fn new(limits: &LimitSettings) -> Self {
         Self {
-            policy,
             cache: TokenCache::new(limits.cached_tokens),
         }
-    }
-
-    /// The policy in force. A request takes it once, finds its token by it and is judged by it.
-    #[must_use]
-    pub fn policy(&self) -> Arc<Edition<Policy>> {
-        self.policy.current()
     }
 
     /// How many verified tokens are remembered.
@@ -91,7 +83,8 @@ impl Checker {
         self.cache.len()
     }
 
-    /// Judges the token that `policy`'s places found, brought by `peer` at the time `now`.
+    /// Judges the token that `policy`'s places found, brought by `peer` at the time `now`. What is
+    /// remembered of it is worth something under this `generation` of the policy only.
     ///
     /// # Errors
     ///
@@ -99,14 +92,15 @@ impl Checker {
     /// the first in the order of the checks.
     pub fn check(
         &self,
-        policy: &Edition<Policy>,
+        policy: &Policy,
+        generation: Generation,
         token: &RawToken<'_>,
         peer: &Peer,
         now: Timestamp,
     ) -> Result<Principal, Refusal> {
-        let principal = match self.recall(policy, token, now) {
+        let principal = match self.recall(policy, generation, token, now) {
             Some(remembered) => remembered?,
-            None => self.verify(policy, token, now)?,
+            None => self.verify(policy, generation, token, now)?,
         };
         // SECURITY: guarded by the rows "… this peer may not bring" of the attack table. Last, so
         // that it speaks of a token that is known to be the issuer's.
@@ -119,14 +113,15 @@ impl Checker {
     /// The verdict on a token seen before; its claims are judged again, for time has passed.
     fn recall(
         &self,
-        policy: &Edition<Policy>,
+        policy: &Policy,
+        generation: Generation,
         token: &RawToken<'_>,
         now: Timestamp,
     ) -> Option<Result<Principal, Refusal>> {
         token.issuers().iter().find_map(|index| {
-            let issuer = policy.value.issuer(*index)?;
+            let issuer = policy.issuer(*index)?;
             let under = Generations {
-                policy: policy.generation,
+                policy: generation,
                 keys: issuer.keys.current().generation,
             };
             let verdict = self.cache.find(*index, token.text(), under)?;
@@ -137,15 +132,16 @@ impl Checker {
 
     fn verify(
         &self,
-        policy: &Edition<Policy>,
+        policy: &Policy,
+        generation: Generation,
         token: &RawToken<'_>,
         now: Timestamp,
     ) -> Result<Principal, Refusal> {
         let parts = Parts::split(token).map_err(|denial| {
-            let only = only(token.issuers()).and_then(|index| policy.value.issuer(index));
+            let only = only(token.issuers()).and_then(|index| policy.issuer(index));
             Refusal::unsigned(denial.into(), only)
         })?;
-        let issuer = choose(&policy.value, token.issuers(), &parts)
+        let issuer = choose(policy, token.issuers(), &parts)
             .ok_or_else(|| Refusal::unsigned(Denial::IssuerUnknown.into(), None))?;
         let unsigned = |unsigned| Refusal::unsigned(unsigned, Some(issuer));
 
@@ -165,12 +161,11 @@ impl Checker {
             claims: Arc::new(claims),
             kid,
             under: Generations {
-                policy: policy.generation,
+                policy: generation,
                 keys: keys.generation,
             },
         };
-        let principal =
-            Principal::new(issuer, &verdict, Verification::Fresh).under(issuer, now)?;
+        let principal = Principal::new(issuer, &verdict, Verification::Fresh).under(issuer, now)?;
         // After the rules, so that only what is good takes room.
         self.cache.store(issuer.index, token.text(), verdict);
         Ok(principal)

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
 
@@ -38,15 +39,26 @@ const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
 
 impl Answer {
     const fn new(status: StatusCode, error: &'static str) -> Self {
-        Self { status, challenge: None, retry_after: None, error }
+        Self {
+            status,
+            challenge: None,
+            retry_after: None,
+            error,
+        }
     }
 
     const fn challenge(self, challenge: &'static str) -> Self {
-        Self { challenge: Some(challenge), ..self }
+        Self {
+            challenge: Some(challenge),
+            ..self
+        }
     }
 
     const fn retry_after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(Duration::from_secs(seconds)), ..self }
+        Self {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..self
+        }
     }
 
     /// The answer to a refusal.
@@ -75,7 +87,9 @@ impl Answer {
             D::HeaderTooLarge => Self::new(S::REQUEST_HEADER_FIELDS_TOO_LARGE, DENIED),
             D::HeaderTooSlow | D::RequestTooSlow => Self::new(S::REQUEST_TIMEOUT, DENIED),
             D::BodyTooLarge => Self::new(S::PAYLOAD_TOO_LARGE, DENIED),
-            D::TokenMissing | D::TokenEmpty => Self::new(S::UNAUTHORIZED, DENIED).challenge("Bearer"),
+            D::TokenMissing | D::TokenEmpty => {
+                Self::new(S::UNAUTHORIZED, DENIED).challenge("Bearer")
+            }
             D::TokenRepeated => {
                 Self::new(S::BAD_REQUEST, DENIED).challenge("Bearer error=\"invalid_request\"")
             }
@@ -97,23 +111,32 @@ impl Answer {
             | D::LifetimeTooLong
             | D::SubjectMissing => Self::new(S::UNAUTHORIZED, DENIED).challenge(INVALID_TOKEN),
             // Never 401: the caller's token may be perfect, and a front end would log the user out.
-            D::KeysUnavailable => {
-                Self::new(S::SERVICE_UNAVAILABLE, "sidegate; error=proxy_internal_error").retry_after(5)
-            }
+            D::KeysUnavailable => Self::new(
+                S::SERVICE_UNAVAILABLE,
+                "sidegate; error=proxy_internal_error",
+            )
+            .retry_after(5),
             D::IdentityUnforwardable => {
                 Self::new(S::FORBIDDEN, "sidegate; error=http_request_denied")
             }
-            D::RequestLimit => {
-                Self::new(S::SERVICE_UNAVAILABLE, "sidegate; error=connection_limit_reached").retry_after(1)
-            }
+            D::RequestLimit => Self::new(
+                S::SERVICE_UNAVAILABLE,
+                "sidegate; error=connection_limit_reached",
+            )
+            .retry_after(1),
             D::UpstreamUnavailable => {
-                Self::new(S::SERVICE_UNAVAILABLE, "sidegate; error=connection_refused").retry_after(1)
+                Self::new(S::SERVICE_UNAVAILABLE, "sidegate; error=connection_refused")
+                    .retry_after(1)
             }
             D::UpstreamFailed => Self::new(S::BAD_GATEWAY, "sidegate; error=connection_terminated"),
-            D::UpstreamTooSlow => Self::new(S::GATEWAY_TIMEOUT, "sidegate; error=http_response_timeout"),
-            D::Stopping => {
-                Self::new(S::SERVICE_UNAVAILABLE, "sidegate; error=destination_unavailable").retry_after(1)
+            D::UpstreamTooSlow => {
+                Self::new(S::GATEWAY_TIMEOUT, "sidegate; error=http_response_timeout")
             }
+            D::Stopping => Self::new(
+                S::SERVICE_UNAVAILABLE,
+                "sidegate; error=destination_unavailable",
+            )
+            .retry_after(1),
         }
     }
 
@@ -123,9 +146,10 @@ impl Answer {
         let title = self.status.canonical_reason().unwrap_or("Refused");
         let code = self.status.as_u16();
         let (content_type, body) = match form {
-            BodyForm::Text => {
-                ("text/plain; charset=utf-8", format!("{code} {title}\nrequest id: {request_id}\n"))
-            }
+            BodyForm::Text => (
+                "text/plain; charset=utf-8",
+                format!("{code} {title}\nrequest id: {request_id}\n"),
+            ),
             // The id is printable ASCII without quotes or backslashes, see `gate`.
             BodyForm::Problem => (
                 "application/problem+json",
@@ -170,10 +194,19 @@ impl BodyForm {
             value.to_str().is_ok_and(|text| {
                 text.split(',')
                     .filter_map(|range| range.split(';').next())
-                    .any(|range| matches!(range.trim(), "application/json" | "application/problem+json"))
+                    .any(|range| {
+                        matches!(
+                            range.trim(),
+                            "application/json" | "application/problem+json"
+                        )
+                    })
             })
         };
-        if headers.get_all(ACCEPT).iter().any(json) { Self::Problem } else { Self::Text }
+        if headers.get_all(ACCEPT).iter().any(json) {
+            Self::Problem
+        } else {
+            Self::Text
+        }
     }
 }
 
@@ -209,7 +242,10 @@ mod tests {
     #[test]
     fn a_token_that_is_missing_gets_a_challenge_without_an_error_code() {
         assert_eq!(Answer::to(Denial::TokenMissing).challenge, Some("Bearer"));
-        assert_eq!(Answer::to(Denial::TokenExpired).challenge, Some(INVALID_TOKEN));
+        assert_eq!(
+            Answer::to(Denial::TokenExpired).challenge,
+            Some(INVALID_TOKEN)
+        );
         assert_eq!(Answer::to(Denial::IssuerNotForPeer).challenge, None);
     }
 

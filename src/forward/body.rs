@@ -54,14 +54,25 @@ impl RequestBody {
         if incoming.is_none() {
             exchange.request_is_done();
         }
-        Self { incoming, exchange, left: limit, ours, timer: IdleTimer::default() }
+        Self {
+            incoming,
+            exchange,
+            left: limit,
+            ours,
+            timer: IdleTimer::default(),
+        }
     }
 
     /// A second body like this one, which is possible only if there is nothing in it.
     pub(super) fn again(&self) -> Option<Self> {
         let (exchange, ours) = (Arc::clone(&self.exchange), Arc::clone(&self.ours));
-        let empty =
-            Self { incoming: None, exchange, left: None, ours, timer: IdleTimer::default() };
+        let empty = Self {
+            incoming: None,
+            exchange,
+            left: None,
+            ours,
+            timer: IdleTimer::default(),
+        };
         self.incoming.is_none().then_some(empty)
     }
 
@@ -106,7 +117,9 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(this.take(frame))),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError::Sender(error)))),
@@ -127,7 +140,9 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -159,7 +174,10 @@ impl AnswerBody {
     /// An answer that sidegate made itself.
     #[must_use]
     pub fn whole(bytes: Bytes, in_flight: InFlight) -> Self {
-        Self { content: Content::Whole(Some(bytes)), _in_flight: in_flight }
+        Self {
+            content: Content::Whole(Some(bytes)),
+            _in_flight: in_flight,
+        }
     }
 
     pub(super) fn streamed(
@@ -179,7 +197,10 @@ impl AnswerBody {
         if streamed.incoming.is_end_stream() {
             streamed.done();
         }
-        Self { content: Content::Streamed(Box::new(streamed)), _in_flight: in_flight }
+        Self {
+            content: Content::Streamed(Box::new(streamed)),
+            _in_flight: in_flight,
+        }
     }
 }
 
@@ -230,9 +251,12 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.content {
-            Content::Whole(bytes) => {
-                Poll::Ready(bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))))
-            }
+            Content::Whole(bytes) => Poll::Ready(
+                bytes
+                    .take()
+                    .filter(|b| !b.is_empty())
+                    .map(|b| Ok(Frame::data(b))),
+            ),
             Content::Streamed(streamed) => streamed.poll_frame(cx),
         }
     }

@@ -80,7 +80,9 @@ impl Exchange {
         if self.too_large.load(Ordering::Acquire) {
             return Some(Denial::BodyTooLarge);
         }
-        self.too_slow.load(Ordering::Acquire).then_some(Denial::RequestTooSlow)
+        self.too_slow
+            .load(Ordering::Acquire)
+            .then_some(Denial::RequestTooSlow)
     }
 }
 
@@ -98,7 +100,9 @@ impl IdleTimer {
             if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
-            let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+            let timer = self
+                .0
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
             // An armed timer is only moved when it fires: resetting it for each byte would cost more
             // than one wake-up too many for each idle period.
             if timer.as_mut().poll(cx).is_pending() {

@@ -67,7 +67,9 @@ impl HeaderRules {
         // Guarded by `identity_headers_of_the_caller_never_reach_the_upstream`.
         self.ours.remove(&mut head.headers);
         for (name, path) in &self.identity {
-            let Some(claim) = principal.claims().at(path) else { continue };
+            let Some(claim) = principal.claims().at(path) else {
+                continue;
+            };
             if let Some(value) = header_value(claim, self.arrays)? {
                 head.headers.insert(name.clone(), value);
             }
@@ -120,8 +122,12 @@ fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 
 /// The authority that the caller asked for. `message` made sure that URI and `Host` do not disagree.
 fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-    let authority = uri.authority().map(|authority| HeaderValue::from_str(authority.as_str()));
-    authority.and_then(Result::ok).or_else(|| headers.get(HOST).cloned())
+    let authority = uri
+        .authority()
+        .map(|authority| HeaderValue::from_str(authority.as_str()));
+    authority
+        .and_then(Result::ok)
+        .or_else(|| headers.get(HOST).cloned())
 }
 
 /// Puts the head into the form of the protocol that the upstream speaks.
@@ -131,11 +137,16 @@ pub(super) fn address(
     protocol: UpstreamProtocol,
 ) -> Result<(), Denial> {
     let host = host(&head.uri, &head.headers);
-    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = head
+        .uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
     let mut uri = http::uri::Parts::default();
     uri.path_and_query = Some(path);
     if asked.trailers {
-        head.headers.insert(TE, HeaderValue::from_static("trailers"));
+        head.headers
+            .insert(TE, HeaderValue::from_static("trailers"));
     }
     match protocol {
         UpstreamProtocol::Http1 => {
@@ -145,7 +156,8 @@ pub(super) fn address(
             }
             if asked.trailers {
                 // RFC 9110 10.1.4: TE speaks to the next hop only and must be named so.
-                head.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+                head.headers
+                    .insert(CONNECTION, HeaderValue::from_static("te"));
             }
         }
         UpstreamProtocol::H2c => {

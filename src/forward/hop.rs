@@ -47,16 +47,16 @@ pub(super) fn remove(headers: &mut HeaderMap) -> Asked {
 
 fn read(headers: &HeaderMap) -> Asked {
     let names = |field: HeaderName, wanted: &[u8]| {
-        headers.get_all(field).iter().any(|value| {
-            tokens(value).any(|token| token.eq_ignore_ascii_case(wanted))
-        })
+        headers
+            .get_all(field)
+            .iter()
+            .any(|value| tokens(value).any(|token| token.eq_ignore_ascii_case(wanted)))
     };
     // SECURITY: of all upgrades only a WebSocket is passed on, and only alone. Above all not `h2c`:
     // behind it further requests would reach the upstream unjudged. Guarded by
     // `an_upgrade_to_anything_but_websocket_is_not_passed_on`.
     let mut upgrades = headers.get_all(UPGRADE).iter().flat_map(tokens);
-    let only_websocket =
-        upgrades.next().is_some_and(is_websocket) && upgrades.next().is_none();
+    let only_websocket = upgrades.next().is_some_and(is_websocket) && upgrades.next().is_none();
     Asked {
         websocket: only_websocket && names(CONNECTION, b"upgrade"),
         trailers: names(TE, b"trailers"),
@@ -70,7 +70,11 @@ pub(super) fn is_websocket(token: &[u8]) -> bool {
 
 /// The elements of a comma-separated list.
 pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|t| !t.is_empty())
+    value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|t| !t.is_empty())
 }
 
 #[cfg(test)]
@@ -116,12 +120,20 @@ mod tests {
             assert_eq!(remove(&mut map).websocket, wanted, "{upgrade}");
             assert!(map.is_empty());
         }
-        assert!(!remove(&mut headers(&[("upgrade", "websocket")])).websocket, "not named");
+        assert!(
+            !remove(&mut headers(&[("upgrade", "websocket")])).websocket,
+            "not named"
+        );
     }
 
     #[test]
     fn removing_twice_changes_nothing_more() {
-        let mut once = headers(&[("connection", "x-a"), ("x-a", "1"), ("te", "trailers"), ("b", "2")]);
+        let mut once = headers(&[
+            ("connection", "x-a"),
+            ("x-a", "1"),
+            ("te", "trailers"),
+            ("b", "2"),
+        ]);
         assert!(remove(&mut once).trailers);
         let mut twice = once.clone();
         remove(&mut twice);

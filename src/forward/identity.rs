@@ -19,7 +19,10 @@ const MAX_VALUE: usize = 8 * 1024;
 /// # Errors
 ///
 /// [`Denial::IdentityUnforwardable`] when the value would be too long.
-pub(super) fn header_value(claim: &Value, arrays: ArrayForm) -> Result<Option<HeaderValue>, Denial> {
+pub(super) fn header_value(
+    claim: &Value,
+    arrays: ArrayForm,
+) -> Result<Option<HeaderValue>, Denial> {
     let text = match (claim, arrays) {
         (Value::Null, _) => return Ok(None),
         (Value::Array(elements), ArrayForm::Join) => {
@@ -32,7 +35,9 @@ pub(super) fn header_value(claim: &Value, arrays: ArrayForm) -> Result<Option<He
     if text.len() > MAX_VALUE {
         return Err(Denial::IdentityUnforwardable);
     }
-    HeaderValue::from_str(&text).map(Some).map_err(|_| Denial::IdentityUnforwardable)
+    HeaderValue::from_str(&text)
+        .map(Some)
+        .map_err(|_| Denial::IdentityUnforwardable)
 }
 
 /// One element of a joined array: a comma inside it must not look like one between elements.
@@ -71,7 +76,11 @@ fn encoded(text: &str, escape_comma: bool) -> String {
 }
 
 fn hex(byte: u8) -> [char; 2] {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0').to_ascii_uppercase();
+    let digit = |value: u8| {
+        char::from_digit(u32::from(value), 16)
+            .unwrap_or('0')
+            .to_ascii_uppercase()
+    };
     [digit(byte >> 4), digit(byte & 0xf)]
 }
 
@@ -120,7 +129,9 @@ mod tests {
     fn an_element_cannot_become_two() {
         assert_eq!(joined(json!(["a,admins", "b c"])), "a%2Cadmins,b c");
         assert_eq!(joined(json!([])), "");
-        let json = header_value(&json!(["a,b", "é"]), ArrayForm::Json).unwrap().unwrap();
+        let json = header_value(&json!(["a,b", "é"]), ArrayForm::Json)
+            .unwrap()
+            .unwrap();
         assert_eq!(json, r#"["a,b","\u00E9"]"#);
         assert_eq!(joined(json!({"k": ["𝄞"]})), r#"{"k":["\uD834\uDD1E"]}"#);
     }
@@ -129,7 +140,10 @@ mod tests {
     fn null_is_nothing_and_too_much_is_refused() {
         assert_eq!(header_value(&json!(null), ArrayForm::Join), Ok(None));
         let long = json!("x".repeat(MAX_VALUE + 1));
-        assert_eq!(header_value(&long, ArrayForm::Join), Err(Denial::IdentityUnforwardable));
+        assert_eq!(
+            header_value(&long, ArrayForm::Join),
+            Err(Denial::IdentityUnforwardable)
+        );
     }
 
     fn decoded(text: &str) -> String {

@@ -88,8 +88,9 @@ impl Forwarder {
         origin: Origin<'_>,
         place: Place,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let permit =
-            Arc::clone(&self.requests).try_acquire_owned().map_err(|_| Denial::RequestLimit)?;
+        let permit = Arc::clone(&self.requests)
+            .try_acquire_owned()
+            .map_err(|_| Denial::RequestLimit)?;
         let mut request = request;
         let caller = hyper::upgrade::on(&mut request);
         let (mut head, incoming) = request.into_parts();
@@ -99,7 +100,11 @@ impl Forwarder {
 
         let exchange = Arc::new(Exchange::begin(&self.timeouts));
         // An extended CONNECT's body is the stream that `caller` hands over.
-        let limit = if websocket.is_some() { None } else { self.body_limit };
+        let limit = if websocket.is_some() {
+            None
+        } else {
+            self.body_limit
+        };
         let body = RequestBody::new(incoming, Arc::clone(&exchange), limit, rules.ours());
         let sending = self.send(Request::from_parts(head, body), &exchange);
         let (mut response, lease) = self.before_deadline(sending, &exchange).await?;
@@ -112,9 +117,8 @@ impl Forwarder {
         }
         hop::remove(response.headers_mut());
         let Place { in_flight, .. } = place;
-        Ok(response.map(|incoming| {
-            AnswerBody::streamed(incoming, exchange, lease, permit, in_flight)
-        }))
+        Ok(response
+            .map(|incoming| AnswerBody::streamed(incoming, exchange, lease, permit, in_flight)))
     }
 
     /// Sends, and sends again where a kept-alive connection had gone stale and nothing can happen
@@ -128,7 +132,11 @@ impl Forwarder {
         let mut want = Freshness::Reused;
         loop {
             let (mut sender, freshness) = self.pool.take(want).await?;
-            let spare = if freshness == Freshness::Reused { replay(&request) } else { None };
+            let spare = if freshness == Freshness::Reused {
+                replay(&request)
+            } else {
+                None
+            };
             let sent = match &mut sender {
                 Sender::Http1(connection) => connection.try_send_request(request).await,
                 Sender::Http2(connection, _) => connection.try_send_request(request).await,
@@ -180,7 +188,9 @@ impl Forwarder {
             if deadline <= now {
                 return Err(Denial::UpstreamTooSlow);
             }
-            timer.as_mut().reset(exchange.end().map_or(deadline, |end| end.min(deadline)));
+            timer
+                .as_mut()
+                .reset(exchange.end().map_or(deadline, |end| end.min(deadline)));
         }
     }
 
@@ -192,10 +202,19 @@ impl Forwarder {
         place: Place,
     ) -> Response<AnswerBody> {
         let upstream = hyper::upgrade::on(&mut response);
-        let Place { connection, in_flight } = place;
+        let Place {
+            connection,
+            in_flight,
+        } = place;
         let again = in_flight.another();
         let idle: Duration = self.timeouts.stream_idle;
-        tokio::spawn(upgrade::relay(caller, upstream, idle, connection, (again, permit)));
+        tokio::spawn(upgrade::relay(
+            caller,
+            upstream,
+            idle,
+            connection,
+            (again, permit),
+        ));
         response.map(|_| AnswerBody::whole(bytes::Bytes::new(), in_flight))
     }
 }

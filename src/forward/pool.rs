@@ -25,6 +25,8 @@ type Shelf<T> = std::sync::Mutex<Vec<T>>;
 
 /// More idle connections than this are closed at once.
 const MAX_IDLE: usize = 512;
+/// RFC 9113 6.5.2 recommends that a server take at least this many streams on one connection.
+const STREAMS_EACH: usize = 100;
 /// At most this many HTTP/2 connections; beyond, streams queue.
 const MAX_SHARED: usize = 64;
 
@@ -97,7 +99,12 @@ impl Lease {
 
 impl Pool {
     pub(super) fn new(settings: UpstreamSettings, metrics: Arc<Metrics>) -> Self {
-        Self { settings, idle: Shelf::default(), shared: Shelf::default(), metrics }
+        Self {
+            settings,
+            idle: Shelf::default(),
+            shared: Shelf::default(),
+            metrics,
+        }
     }
 
     pub(super) fn settings(&self) -> &UpstreamSettings {
@@ -140,12 +147,14 @@ impl Pool {
         let mut shared = locked(&self.shared);
         shared.retain(|connection| !connection.sender.is_closed());
         let full = shared.len() >= MAX_SHARED;
-        let free = shared.iter().find(|connection| {
-            full || connection.streams.load(Ordering::Relaxed)
-                < connection.sender.current_max_send_streams()
-        })?;
+        let free = shared
+            .iter()
+            .find(|connection| full || connection.streams.load(Ordering::Relaxed) < STREAMS_EACH)?;
         free.streams.fetch_add(1, Ordering::Relaxed);
-        Some(Sender::Http2(free.sender.clone(), StreamCount(Arc::clone(&free.streams))))
+        Some(Sender::Http2(
+            free.sender.clone(),
+            StreamCount(Arc::clone(&free.streams)),
+        ))
     }
 
     /// Opens a connection that will carry HTTP/1.1 whatever the pool's protocol: an upgrade needs
@@ -157,7 +166,8 @@ impl Pool {
                     self.start(tcp(TcpStream::connect(address).await?)).await
                 }
                 UpstreamAddress::Name(name) => {
-                    self.start(tcp(TcpStream::connect(name.as_str()).await?)).await
+                    self.start(tcp(TcpStream::connect(name.as_str()).await?))
+                        .await
                 }
                 UpstreamAddress::Unix(path) => self.start(UnixStream::connect(path).await?).await,
             }
@@ -179,8 +189,10 @@ impl Pool {
         let stream = TokioIo::new(stream);
         match self.settings.protocol {
             UpstreamProtocol::Http1 => {
-                let (sender, connection) =
-                    http1::Builder::new().handshake(stream).await.map_err(io::Error::other)?;
+                let (sender, connection) = http1::Builder::new()
+                    .handshake(stream)
+                    .await
+                    .map_err(io::Error::other)?;
                 tokio::spawn(async move { ended(connection.with_upgrades().await) });
                 Ok(Sender::Http1(sender))
             }
@@ -191,7 +203,10 @@ impl Pool {
                     .await
                     .map_err(io::Error::other)?;
                 tokio::spawn(async move { ended(connection.await) });
-                let shared = Shared { sender, streams: Arc::new(AtomicUsize::new(1)) };
+                let shared = Shared {
+                    sender,
+                    streams: Arc::new(AtomicUsize::new(1)),
+                };
                 locked(&self.shared).push(shared.clone());
                 Ok(Sender::Http2(shared.sender, StreamCount(shared.streams)))
             }
@@ -201,7 +216,10 @@ impl Pool {
     fn shelve(&self, sender: http1::SendRequest<RequestBody>) {
         let mut idle = locked(&self.idle);
         if idle.len() < MAX_IDLE && !sender.is_closed() {
-            idle.push(Idle { sender, since: Instant::now() });
+            idle.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
         }
     }
 
@@ -228,5 +246,7 @@ fn ended(result: Result<(), hyper::Error>) {
 /// No code can panic while it holds a shelf, and a list of connections is never half changed, so a
 /// poisoned lock is still good.
 fn locked<T>(shelf: &Shelf<T>) -> impl std::ops::DerefMut<Target = Vec<T>> {
-    shelf.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    shelf
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

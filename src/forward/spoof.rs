@@ -17,16 +17,32 @@ pub(super) struct OursAlone {
 }
 
 /// Fields that sidegate writes itself, or that claim to come from a gate like it (RFC 9440).
-const ALWAYS: [&str; 3] = ["client-cert", "client-cert-chain", "x-forwarded-client-cert"];
+const ALWAYS: [&str; 3] = [
+    "client-cert",
+    "client-cert-chain",
+    "x-forwarded-client-cert",
+];
 
 impl OursAlone {
     /// Collects the identity headers and the unsigned companions of every issuer. Of every one, not
     /// of the judged one: a companion is a lie whichever issuer's token stands beside it.
     pub(super) fn build(identity: &IdentitySettings, issuers: &[IssuerSettings]) -> Self {
-        let mut built = Self { names: HashSet::new(), prefixes: Vec::new() };
-        built.names.extend(identity.headers.iter().map(|(name, _)| folded(name.as_str())));
+        let mut built = Self {
+            names: HashSet::new(),
+            prefixes: Vec::new(),
+        };
+        built.names.extend(
+            identity
+                .headers
+                .iter()
+                .map(|(name, _)| folded(name.as_str())),
+        );
         built.names.extend(ALWAYS.iter().map(|name| folded(name)));
-        for pattern in identity.strip.iter().chain(issuers.iter().flat_map(|i| &i.companions)) {
+        for pattern in identity
+            .strip
+            .iter()
+            .chain(issuers.iter().flat_map(|i| &i.companions))
+        {
             match pattern {
                 HeaderPattern::Name(name) => {
                     built.names.insert(folded(name));
@@ -42,8 +58,11 @@ impl OursAlone {
     pub(super) fn remove(&self, headers: &mut HeaderMap) {
         // Names are collected first, as the map cannot shrink while it is read; most requests have
         // none, and an empty vector costs nothing.
-        let spoofed: Vec<HeaderName> =
-            headers.keys().filter(|name| self.covers(name.as_str())).cloned().collect();
+        let spoofed: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| self.covers(name.as_str()))
+            .cloned()
+            .collect();
         for name in spoofed {
             headers.remove(name);
         }
@@ -60,13 +79,22 @@ impl OursAlone {
 
     fn covers_folded(&self, name: &str) -> bool {
         self.names.contains(name)
-            || self.prefixes.iter().any(|start| name.starts_with(start.as_str()))
+            || self
+                .prefixes
+                .iter()
+                .any(|start| name.starts_with(start.as_str()))
     }
 }
 
 /// The form in which look-alikes are equal: lower case, everything but letters and digits a dash.
 fn folded(name: &str) -> String {
-    let fold = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let fold = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
     name.chars().map(fold).collect()
 }
 
@@ -81,7 +109,10 @@ mod tests {
 
     fn ours() -> OursAlone {
         let identity = IdentitySettings {
-            headers: vec![(HeaderName::from_static("x-auth-user"), ClaimPath::parse("sub").unwrap())],
+            headers: vec![(
+                HeaderName::from_static("x-auth-user"),
+                ClaimPath::parse("sub").unwrap(),
+            )],
             arrays: ArrayForm::Join,
             strip: vec![
                 HeaderPattern::Prefix("x-pomerium-claim-".to_owned()),

@@ -52,7 +52,8 @@ pub(super) fn prepare(
         let mut nonce = [0; 16];
         rand::fill(&mut nonce).map_err(|_| Denial::UpstreamFailed)?;
         let key = HeaderValue::from_str(&STANDARD.encode(nonce));
-        head.headers.insert(SEC_WEBSOCKET_KEY, key.map_err(|_| Denial::UpstreamFailed)?);
+        head.headers
+            .insert(SEC_WEBSOCKET_KEY, key.map_err(|_| Denial::UpstreamFailed)?);
         name_upgrade(&mut head.headers);
         return Ok(Some(Kind::ExtendedConnect));
     }
@@ -150,7 +151,9 @@ async fn copy(
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         moved.send_replace(Instant::now());
-        let Some(filled) = buffer.get(..length) else { break };
+        let Some(filled) = buffer.get(..length) else {
+            break;
+        };
         if to.write_all(filled).await.is_err() || to.flush().await.is_err() {
             break;
         }

@@ -42,7 +42,11 @@ impl Echo {
         let served = Arc::new(AtomicU64::new(0));
         let (alive, dead) = watch::channel(());
         tokio::spawn(accept(listener, Arc::clone(&served), dead));
-        Ok(Self { address, served, _alive: alive })
+        Ok(Self {
+            address,
+            served,
+            _alive: alive,
+        })
     }
 
     /// How many requests have reached the service.
@@ -97,7 +101,9 @@ async fn answer(
         "trailers": trailers,
     });
     let mut response = Response::new(Full::new(Bytes::from(format!("{seen:#}\n"))));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 

@@ -1,9 +1,13 @@
-//! Throw-away keys and tokens: what `sidegate dev`, the demo and the tests sign with.
+//! Throw-away keys, certificates and tokens: what `sidegate dev`, the demo and the tests sign with.
 //!
 //! Everything here plays the other side, the issuer. Nothing of it is part of a gate that runs.
 
+pub mod echo;
+pub mod pki;
 pub mod signing;
 pub mod token;
 
+pub use echo::Echo;
+pub use pki::{Authority, Issued, Leaf, Role, Validity};
 pub use signing::{SigningError, SigningKey};
 pub use token::TokenSpec;

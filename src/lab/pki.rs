@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 
@@ -89,7 +90,11 @@ impl Leaf {
     /// A client with one URI SAN.
     #[must_use]
     pub fn client(uri: &str) -> Self {
-        Self { cn: "client".to_owned(), uri: vec![uri.to_owned()], ..Self::default() }
+        Self {
+            cn: "client".to_owned(),
+            uri: vec![uri.to_owned()],
+            ..Self::default()
+        }
     }
 
     /// A server with one DNS SAN, also on loopback.
@@ -121,7 +126,11 @@ impl Authority {
         let key = KeyPair::generate()?;
         let params = authority_params(name, now)?;
         let pem = params.self_signed(&key)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), pem, now })
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            pem,
+            now,
+        })
     }
 
     /// An authority below this one, with the PEM that its leaves must carry along.
@@ -133,7 +142,11 @@ impl Authority {
         let key = KeyPair::generate()?;
         let params = authority_params(name, self.now)?;
         let pem = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), pem, now: self.now })
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            pem,
+            now: self.now,
+        })
     }
 
     /// Its certificate.
@@ -150,11 +163,17 @@ impl Authority {
     pub fn issue(&self, leaf: &Leaf) -> Result<Issued, PkiError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(leaf.dns.clone())?;
-        params.distinguished_name.push(DnType::CommonName, leaf.cn.as_str());
+        params
+            .distinguished_name
+            .push(DnType::CommonName, leaf.cn.as_str());
         for uri in &leaf.uri {
-            params.subject_alt_names.push(SanType::URI(uri.as_str().try_into()?));
+            params
+                .subject_alt_names
+                .push(SanType::URI(uri.as_str().try_into()?));
         }
-        params.subject_alt_names.extend(leaf.ip.iter().map(|ip| SanType::IpAddress(*ip)));
+        params
+            .subject_alt_names
+            .extend(leaf.ip.iter().map(|ip| SanType::IpAddress(*ip)));
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let usage = match leaf.role {
@@ -226,7 +245,10 @@ impl Validity {
         let (now, hour) = (now.unix(), HEAD_START.as_secs());
         match self {
             Self::Now => (at(now.saturating_sub(hour)), at(now + LIFE.as_secs())),
-            Self::Expired => (at(now.saturating_sub(2 * hour)), at(now.saturating_sub(hour))),
+            Self::Expired => (
+                at(now.saturating_sub(2 * hour)),
+                at(now.saturating_sub(hour)),
+            ),
             Self::Future => (at(now + hour), at(now + LIFE.as_secs())),
         }
     }

@@ -61,17 +61,24 @@ impl Ops {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let (stop, stopped) = oneshot::channel();
-        thread::Builder::new().name("sidegate-ops".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = self.accept(listener) => {}
-                    _ = stopped => {}
-                }
-            });
-        })?;
-        Ok(Serving { address, _stop: stop })
+        thread::Builder::new()
+            .name("sidegate-ops".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = self.accept(listener) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })?;
+        Ok(Serving {
+            address,
+            _stop: stop,
+        })
     }
 
     async fn accept(self, listener: std::net::TcpListener) {
@@ -84,7 +91,9 @@ impl Ops {
         };
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return;
+            };
             let Ok((socket, _)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -112,7 +121,9 @@ impl Ops {
     pub fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD only\n");
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            refused
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
         match request.uri().path() {
@@ -123,7 +134,11 @@ impl Ops {
             "/metrics" => page(StatusCode::OK, EXPOSITION, self.metrics.render()),
             "/status" => page(StatusCode::OK, "application/json", self.status()),
             "/" => page(StatusCode::OK, "text/html; charset=utf-8", INDEX),
-            _ => page(StatusCode::NOT_FOUND, TEXT, "/livez /readyz /metrics /status\n"),
+            _ => page(
+                StatusCode::NOT_FOUND,
+                TEXT,
+                "/livez /readyz /metrics /status\n",
+            ),
         }
     }
 
@@ -141,7 +156,10 @@ impl Ops {
             Phase::Starting => "starting",
             Phase::Stopping => "stopping",
         };
-        format!("{:#}\n", serde_json::json!({ "phase": phase, "facts": *self.facts }))
+        format!(
+            "{:#}\n",
+            serde_json::json!({ "phase": phase, "facts": *self.facts })
+        )
     }
 }
 

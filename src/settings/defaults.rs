@@ -97,6 +97,8 @@ pub(super) const CONNECTIONS_PER_PEER: Bounded<u32> = count(2_048, 1, 1_000_000)
 pub(super) const HANDSHAKES: Bounded<u32> = count(128, 1, 65_536);
 /// RFC 9113 6.5.2 recommends no less than 100.
 pub(super) const STREAMS: Bounded<u32> = count(100, 1, 10_000);
+/// As many as connections: one for each of an HTTP/1.1 crowd, and a bound for the service behind.
+pub(super) const REQUESTS: Bounded<u32> = count(4_096, 1, 1_000_000);
 /// Twice what common proxies let through, so that theirs is the limit that is met first.
 pub(super) const HEADER_BYTES: Bounded<Bytes> = bytes(65_536, 1_024, 1 << 20);
 /// Twice what browsers and proxies together send.

@@ -247,6 +247,9 @@ pub(super) struct RawLimits {
     /// HTTP/2 streams at once on one connection.
     #[schemars(transform = count(&defaults::STREAMS))]
     pub(super) streams: Maybe<i64>,
+    /// Requests passed on to the upstream at once.
+    #[schemars(transform = count(&defaults::REQUESTS))]
+    pub(super) requests: Maybe<i64>,
     /// Names and values of one request's header in all.
     #[schemars(transform = size(&defaults::HEADER_BYTES))]
     pub(super) header_bytes: Maybe<Number>,

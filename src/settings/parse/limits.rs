@@ -21,6 +21,7 @@ pub(super) fn limits(raw: &RawLimits, report: &mut Report<'_>) -> LimitSettings 
     let per_peer = number(&raw.connections_per_peer, "connections_per_peer", per_peer);
     let handshakes = number(&raw.handshakes, "handshakes", &defaults::HANDSHAKES);
     let streams = number(&raw.streams, "streams", &defaults::STREAMS);
+    let requests = number(&raw.requests, "requests", &defaults::REQUESTS);
     let header_count = number(&raw.header_count, "header_count", &defaults::HEADER_COUNT);
     let cached = number(
         &raw.cached_tokens,
@@ -47,6 +48,7 @@ pub(super) fn limits(raw: &RawLimits, report: &mut Report<'_>) -> LimitSettings 
         connections_per_peer: whole(per_peer),
         handshakes: whole(handshakes),
         streams,
+        requests: whole(requests),
         header_bytes: whole(header_bytes),
         header_count: whole(header_count),
         body_bytes,
