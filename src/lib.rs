@@ -29,3 +29,4 @@ pub mod reload;
 pub mod settings;
 pub mod shutdown;
 pub mod startup;
+pub mod terminal;

@@ -1,0 +1,64 @@
+//! What people type: arguments in, exit codes out.
+//!
+//! The only place that reads the process's arguments and environment, prints to the terminal and
+//! decides how the process ends.
+
+mod args;
+mod check;
+mod probe;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command};
+use crate::settings::{Overrides, SettingsError, json_schema};
+
+/// Everything ended as it should.
+pub const DONE: u8 = 0;
+/// It did not start, or the question was answered with no.
+pub const FAILED: u8 = 1;
+/// The drain's deadline passed and something was cut off.
+pub const CUT_OFF: u8 = 2;
+/// The settings are wrong (`EX_USAGE` of sysexits).
+pub const USAGE: u8 = 64;
+
+/// Does what the arguments say.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = match Overrides::from_environment(std::env::vars_os()) {
+        Ok(environment) => environment,
+        Err(error) => return settings_error(&error),
+    };
+    ExitCode::from(match cli.command {
+        Command::Run(args) => run::run(args.overrides().over(environment)),
+        Command::Check(args) => check::check(args.overrides().over(environment)),
+        Command::Probe(args) => probe::probe(&args, &environment),
+        Command::Schema => say(&json_schema()),
+    })
+}
+
+fn settings_error(error: &SettingsError) -> ExitCode {
+    complain(error);
+    ExitCode::from(USAGE)
+}
+
+/// Prints to standard output. That the reader went away (`| head`) is no failure.
+fn say(text: &str) -> u8 {
+    use std::io::Write as _;
+    drop(std::io::stdout().write_all(format!("{text}\n").as_bytes()));
+    DONE
+}
+
+/// Prints an error with its causes to standard error.
+fn complain(error: &dyn std::error::Error) {
+    use std::io::Write as _;
+    let mut text = format!("sidegate: {error}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("  because: {error}\n"));
+        cause = error.source();
+    }
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}

@@ -1,0 +1,99 @@
+//! `sidegate run`: the gate from its settings to its end.
+
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{CUT_OFF, DONE, FAILED, USAGE, complain};
+use crate::observe::log;
+use crate::settings::{Overrides, RuntimeSettings, Settings};
+use crate::shutdown::Ended;
+use crate::startup::{self, Running};
+
+/// Where the configuration is when nobody says.
+const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
+
+pub(super) fn run(overrides: Overrides) -> u8 {
+    let settings = match load(&overrides) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    // Tokens pass through memory: no core dump, and no other process of this user reads it.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core dumps cannot be switched off");
+    }
+    let runtime = match runtime(&settings.runtime) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&error);
+            return FAILED;
+        }
+    };
+    let code = runtime.block_on(gate(settings));
+    // Whatever ignored the order to stop is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+/// Reads the settings and starts the log.
+pub(super) fn load(overrides: &Overrides) -> Result<Settings, u8> {
+    let named = overrides.config.as_ref().map_or(DEFAULT_CONFIG, |config| &config.value);
+    let (settings, warnings) = Settings::load(Path::new(named), overrides).map_err(|error| {
+        complain(&error);
+        USAGE
+    })?;
+    log::start(&settings.log);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(settings)
+}
+
+/// As many threads as the cgroup's processor quota gives. One thread needs no locks to be contended
+/// and no work to be stolen, so it gets the simpler scheduler.
+fn runtime(settings: &RuntimeSettings) -> std::io::Result<tokio::runtime::Runtime> {
+    let threads = settings.threads.unwrap_or_else(|| available_parallelism().map_or(1, Into::into));
+    let mut builder = if threads == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        builder
+    };
+    builder.enable_all().build()
+}
+
+async fn gate(settings: Settings) -> u8 {
+    let signals = signal(SignalKind::terminate())
+        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    let (mut terminate, mut interrupt) = match signals {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&error);
+            return FAILED;
+        }
+    };
+    let running: Running = match startup::start(settings).await {
+        Ok(running) => running,
+        Err(error) => {
+            complain(&error);
+            return FAILED;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // Whoever asks twice means now.
+    let ended = tokio::select! {
+        ended = running.stop() => ended,
+        _ = terminate.recv() => Ended::Forced,
+        _ = interrupt.recv() => Ended::Forced,
+    };
+    match ended {
+        Ended::Drained => DONE,
+        Ended::Forced => CUT_OFF,
+    }
+}
