@@ -74,7 +74,7 @@ pub(super) const TOKEN_HEADER: &str = "Authorization";
 /// What Google IAP asks its verifiers to allow; NTP keeps hosts far closer.
 pub(super) const LEEWAY: Bounded<Duration> = seconds(30, 0, 300);
 /// Access tokens commonly live an hour.
-pub(super) const MAX_LIFETIME: Bounded<Duration> = seconds(3_600, 10, 31 * DAY);
+pub(super) const MAX_LIFETIME: Bounded<Duration> = seconds(3_600, 10, 30 * DAY);
 /// A proxy signs its assertion anew for each request: Pomerium for 5 minutes, IAP for 10.
 pub(super) const MAX_LIFETIME_FORWARDED: Duration = Duration::from_secs(600);
 /// Beyond a day a lifetime is worth a warning.

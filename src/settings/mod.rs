@@ -11,6 +11,7 @@ mod parse;
 mod place;
 mod problem;
 mod raw;
+mod reference;
 mod schema;
 mod shape;
 mod suggest;
@@ -28,6 +29,7 @@ use crate::model::{Algorithm, ClaimPath};
 
 pub use overrides::{Override, Overrides, VARIABLES};
 pub use problem::{Problem, SettingsError, Warning};
+pub use reference::config_reference;
 pub use schema::json_schema;
 
 /// Everything that an operator can say.

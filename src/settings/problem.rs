@@ -147,11 +147,19 @@ impl<'t> Report<'t> {
         self.warnings.push(warning);
     }
 
-    /// Refuses the absence of `key` in `table`, unless it was perhaps only misspelled.
+    /// Refuses the absence of `key` in `table`, unless it was perhaps only misspelled. Where the
+    /// table itself is not there, the end of the file is shown: that is where it can be written.
     pub(super) fn missing(&mut self, table: &str, place: &Place, key: &str, fix: &str) {
-        if !self.has_gap(table) {
-            self.refuse(place, &join(table, key), "missing", fix);
+        if self.has_gap(table) || self.has_gap("") && matches!(place, Place::Nowhere) {
+            return;
         }
+        let end = Place::Text(self.text.trim_end().len());
+        let place = if let Place::Nowhere = place {
+            &end
+        } else {
+            place
+        };
+        self.refuse(place, &join(table, key), "missing", fix);
     }
 
     pub(super) fn gap(&mut self, table: &str) {

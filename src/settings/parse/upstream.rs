@@ -116,11 +116,10 @@ fn parse(text: &str) -> Result<UpstreamAddress, Flaw> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(path);
     }
-    if let Some(rest) = text.strip_prefix("https://") {
-        let rest = rest.trim_end_matches('/');
-        let fix =
-            format!("the service is spoken to in plain HTTP; write its HTTP port: \"{rest}\"");
-        return Err(("is a URL with TLS".to_owned(), fix));
+    if text.starts_with("https://") {
+        let fix = "the service is spoken to in plain HTTP: write the address of its HTTP port, \
+                   such as \"127.0.0.1:8080\"";
+        return flaw("is a URL with TLS", fix);
     }
     if let Some(rest) = text.strip_prefix("http://") {
         let host = rest.split('/').next().unwrap_or(rest);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::settings::defaults::{Bounded, Bytes, Written};
 use crate::settings::place::{At, Number, Place};
 use crate::settings::problem::{Report, join};
-use crate::settings::suggest::instead;
+use crate::settings::suggest::{instead, quoted};
 use crate::settings::units::{parse_duration, parse_size};
 
 /// One of a few words, `default` where nothing is written.
@@ -28,7 +28,12 @@ pub(super) fn word<T: Copy>(
     if found.is_none() {
         let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let place = written.map_or(&Place::Nowhere, |at| &at.place);
-        let fix = instead(text, &allowed, "write one of");
+        // Versions are all near each other: which one was meant cannot be guessed.
+        let fix = if text.starts_with(|c: char| c.is_ascii_digit()) {
+            format!("write one of: {}", quoted(&allowed))
+        } else {
+            instead(text, &allowed, "write one of")
+        };
         report.refuse(place, key, format!("{text:?} is not known here"), fix);
     }
     found.map(|(_, value)| *value)
@@ -65,9 +70,13 @@ pub(super) fn duration_or_off(
     bounds: &Bounded<Duration>,
     report: &mut Report<'_>,
 ) -> Option<Duration> {
-    written
-        .filter(|at| at.text() != "off")
-        .map(|at| duration(Some(at), key, bounds, report))
+    let at = written.filter(|at| at.text() != "off")?;
+    if parse_duration(at.text()).is_err() {
+        let text = format!("{:?} is no duration", at.text());
+        report.refuse(&at.place, key, text, "write one such as \"5m\", or \"off\"");
+        return None;
+    }
+    Some(duration(Some(at), key, bounds, report))
 }
 
 /// A number of bytes inside of `bounds`.
