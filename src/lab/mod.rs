@@ -2,12 +2,16 @@
 //!
 //! Everything here plays the other side, the issuer. Nothing of it is part of a gate that runs.
 
+pub mod caller;
 pub mod echo;
 pub mod pki;
 pub mod signing;
 pub mod token;
+pub mod world;
 
+pub use caller::{CallError, Caller, Http, Line};
 pub use echo::Echo;
 pub use pki::{Authority, Issued, Leaf, Role, Validity};
 pub use signing::{SigningError, SigningKey};
 pub use token::TokenSpec;
+pub use world::{World, WorldError};

@@ -15,7 +15,10 @@ const SOON_DAYS: u64 = 14;
 const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
 
 pub(super) fn check(overrides: Overrides) -> u8 {
-    let named = overrides.config.as_ref().map_or(DEFAULT_CONFIG, |config| &config.value);
+    let named = overrides
+        .config
+        .as_ref()
+        .map_or(DEFAULT_CONFIG, |config| &config.value);
     let (settings, warnings) = match Settings::load(Path::new(named), &overrides) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -45,7 +48,10 @@ impl Report {
             match jwks::load(&issuer.keys, &issuer.algorithms) {
                 Ok((ring, warnings)) => {
                     let count = ring.len();
-                    report.line("ok", &format!("issuer \"{}\": {count} usable keys", issuer.name));
+                    report.line(
+                        "ok",
+                        &format!("issuer \"{}\": {count} usable keys", issuer.name),
+                    );
                     for warning in warnings {
                         report.line("warning", &format!("issuer \"{}\": {warning}", issuer.name));
                     }
@@ -63,10 +69,14 @@ impl Report {
             Ok(identity) => identity,
             Err(error) => return self.fail(&error),
         };
-        self.line("ok", &format!("tls.certificate is {}", identity.certificate));
-        for (key, end) in
-            [("tls.certificate", identity.not_after), ("tls.client_ca", identity.client_ca_not_after)]
-        {
+        self.line(
+            "ok",
+            &format!("tls.certificate is {}", identity.certificate),
+        );
+        for (key, end) in [
+            ("tls.certificate", identity.not_after),
+            ("tls.client_ca", identity.client_ca_not_after),
+        ] {
             let Some(end) = end else { continue };
             let days = end.since(now).as_secs() / (24 * 3600);
             if end <= now {

@@ -12,17 +12,31 @@ const DEFAULT: &str = "127.0.0.1:9090";
 
 pub(super) fn probe(args: &Probe, environment: &Overrides) -> u8 {
     let from_environment = environment.admin.as_ref().map(|found| found.value.as_str());
-    let address = args.admin.as_deref().or(from_environment).unwrap_or(DEFAULT);
+    let address = args
+        .admin
+        .as_deref()
+        .or(from_environment)
+        .unwrap_or(DEFAULT);
     let Ok(address) = address.parse::<SocketAddr>() else {
-        say(&format!("--admin {address}: not an address; write one such as {DEFAULT}"));
+        say(&format!(
+            "--admin {address}: not an address; write one such as {DEFAULT}"
+        ));
         return USAGE;
     };
-    let path = if args.question == "live" { "/livez" } else { "/readyz" };
+    let path = if args.question == "live" {
+        "/livez"
+    } else {
+        "/readyz"
+    };
     match ask(local(address), path, Duration::from_secs(args.timeout)) {
         Ok(answer) => {
             let line = answer.lines().next().unwrap_or_default();
             say(&format!("{address}{path}: {line}"));
-            if line.starts_with("HTTP/1.1 200 ") { DONE } else { FAILED }
+            if line.starts_with("HTTP/1.1 200 ") {
+                DONE
+            } else {
+                FAILED
+            }
         }
         Err(error) => {
             say(&format!("{address}{path}: {error}"));

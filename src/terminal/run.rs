@@ -39,7 +39,10 @@ pub(super) fn run(overrides: Overrides) -> u8 {
 
 /// Reads the settings and starts the log.
 pub(super) fn load(overrides: &Overrides) -> Result<Settings, u8> {
-    let named = overrides.config.as_ref().map_or(DEFAULT_CONFIG, |config| &config.value);
+    let named = overrides
+        .config
+        .as_ref()
+        .map_or(DEFAULT_CONFIG, |config| &config.value);
     let (settings, warnings) = Settings::load(Path::new(named), overrides).map_err(|error| {
         complain(&error);
         USAGE
@@ -54,7 +57,9 @@ pub(super) fn load(overrides: &Overrides) -> Result<Settings, u8> {
 /// As many threads as the cgroup's processor quota gives. One thread needs no locks to be contended
 /// and no work to be stolen, so it gets the simpler scheduler.
 fn runtime(settings: &RuntimeSettings) -> std::io::Result<tokio::runtime::Runtime> {
-    let threads = settings.threads.unwrap_or_else(|| available_parallelism().map_or(1, Into::into));
+    let threads = settings
+        .threads
+        .unwrap_or_else(|| available_parallelism().map_or(1, Into::into));
     let mut builder = if threads == 1 {
         tokio::runtime::Builder::new_current_thread()
     } else {

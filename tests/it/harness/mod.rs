@@ -1,0 +1,159 @@
+//! A gate in a little world of its own: fresh PKI and keys in a temporary folder, real sockets on
+//! free ports, an echo service behind it.
+
+// Each test module uses its part.
+#![expect(dead_code, reason = "each test module uses its part of the harness")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use serde_json::Value;
+use sidegate::lab::{Caller, Echo, Http, Issued, World, world};
+use sidegate::model::Timestamp;
+use sidegate::settings::{Overrides, Settings};
+use sidegate::startup::{self, Running};
+use tempfile::TempDir;
+
+/// The loopback address with a free port to be found.
+pub(crate) const ANY: &str = "127.0.0.1:0";
+
+/// A running gate and everything around it.
+pub(crate) struct Town {
+    pub(crate) world: World,
+    pub(crate) echo: Echo,
+    pub(crate) gate: Running,
+    _folder: TempDir,
+}
+
+impl Town {
+    /// The standard world.
+    pub(crate) async fn start() -> Self {
+        Self::with(|config| config).await
+    }
+
+    /// The standard world with its configuration changed.
+    pub(crate) async fn with(change: impl FnOnce(String) -> String) -> Self {
+        let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+        let upstream = echo.address.to_string();
+        Self::before(echo, &upstream, change).await
+    }
+
+    /// The same in front of another service than `echo`.
+    pub(crate) async fn before(
+        echo: Echo,
+        upstream: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let gate = run(&world, change(world.config(ANY, ANY, upstream))).await;
+        Self {
+            world,
+            echo,
+            gate,
+            _folder: folder,
+        }
+    }
+
+    /// A client that shows `certificate`.
+    pub(crate) fn caller(&self, certificate: Option<&Issued>, http: Http) -> Caller {
+        Caller::new(self.world.ca.pem(), world::SERVER_NAME, certificate, http).unwrap()
+    }
+
+    /// The listed peer `front`.
+    pub(crate) fn front(&self, http: Http) -> Caller {
+        self.caller(Some(&self.world.front), http)
+    }
+
+    /// A good token of the first issuer.
+    pub(crate) fn token(&self) -> String {
+        self.world.token().sign(&self.world.key).unwrap()
+    }
+
+    /// What `sidegate_refused_total` says of a reason.
+    pub(crate) fn refused(&self, reason: &str) -> u64 {
+        let needle = format!("reason=\"{reason}\"");
+        let text = String::from_utf8(self.gate.metrics.render()).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("sidegate_refused_total") && line.contains(&needle));
+        line.unwrap_or_else(|| panic!("no metric for {reason}"))
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+}
+
+/// Starts a gate from a configuration text, its files beside `world`'s.
+pub(crate) async fn run(world: &World, config: String) -> Running {
+    let name = world.folder.join("sidegate.toml");
+    let name = name.to_str().unwrap();
+    let (settings, _) = Settings::from_text(&config, name, &Overrides::default())
+        .unwrap_or_else(|error| panic!("{error}"));
+    startup::start(settings)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// `GET path` with these fields.
+pub(crate) fn get(path: &str, fields: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    request("GET", path, fields, "")
+}
+
+/// A request with these fields and this body.
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Request<Full<Bytes>> {
+    let mut builder = Request::builder().method(method).uri(path);
+    for (name, value) in fields {
+        builder = builder.header(*name, *value);
+    }
+    builder
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap()
+}
+
+/// What the echo service saw.
+pub(crate) fn seen(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body())
+        .unwrap_or_else(|_| panic!("not from the echo service: {response:?}"))
+}
+
+/// The values of a header that the echo service saw.
+pub(crate) fn seen_header(response: &Response<Bytes>, name: &str) -> Vec<String> {
+    let seen = seen(response);
+    let fields = seen["headers"].as_array().unwrap();
+    let named = fields.iter().filter(|field| field[0] == name);
+    named
+        .map(|field| field[1].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Polls until `condition` holds. The only place in the tests that sleeps.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never happened: {what}");
+}
+
+/// `Authorization` with a bearer token.
+pub(crate) fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// A loopback address.
+pub(crate) fn local(port: u16) -> SocketAddr {
+    ([127, 0, 0, 1], port).into()
+}
