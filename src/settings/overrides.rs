@@ -3,7 +3,7 @@
 //! A flag beats the environment, the environment beats the file. The environment is an argument:
 //! nothing here reads the process's own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use super::place::{At, Place};
@@ -81,7 +81,7 @@ impl Overrides {
                 continue;
             };
             let Some(field) = overrides.field(name) else {
-                if !is_service_link(name) {
+                if !is_service_link(name, &value) {
                     let fix = instead(name, &VARIABLES, "the variables are");
                     let error = SettingsError::outside(name, "unknown variable", fix);
                     problems.extend(error.problems);
@@ -165,12 +165,15 @@ impl Overrides {
 
 /// Whether Kubernetes (or `docker --link`) may have set this: for every Service of a namespace its
 /// pods get `NAME_SERVICE_HOST`, `NAME_PORT` and so on, and a Service named `sidegate` is likely.
-fn is_service_link(name: &str) -> bool {
+fn is_service_link(name: &str, value: &OsStr) -> bool {
+    let is_url = value.to_str().is_some_and(|value| value.contains("://"));
     let parts: Vec<&str> = name.split('_').collect();
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let protocol = |part: &&str| matches!(*part, "TCP" | "UDP" | "SCTP");
     (1..parts.len()).any(|start| match parts.get(start..) {
-        Some(["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] | ["PORT"]) => true,
+        Some(["SERVICE", "HOST"] | ["SERVICE", "PORT", ..]) => true,
+        // A bare number was not set by Kubernetes, but by somebody who wanted another port.
+        Some(["PORT"]) => is_url,
         Some(["PORT", port, transport]) => number(port) && protocol(transport),
         Some(["PORT", port, transport, "PORT" | "PROTO" | "ADDR"]) => {
             number(port) && protocol(transport)
@@ -228,6 +231,7 @@ mod tests {
 
     #[test]
     fn a_kubernetes_service_named_sidegate_does_not_stop_the_gate() {
+        let url = "tcp://10.0.0.1:8443";
         for name in [
             "SIDEGATE_SERVICE_HOST",
             "SIDEGATE_SERVICE_PORT",
@@ -237,9 +241,10 @@ mod tests {
             "SIDEGATE_PORT_8443_TCP_ADDR",
             "SIDEGATE_ADMIN_SERVICE_HOST",
         ] {
-            assert!(read(&[(name, "10.0.0.1")]).is_ok(), "{name}");
+            assert!(read(&[(name, url)]).is_ok(), "{name}");
         }
-        assert!(read(&[("SIDEGATE_PORT_LISTEN", "1")]).is_err());
+        assert!(read(&[("SIDEGATE_PORT_LISTEN", url)]).is_err());
+        assert!(read(&[("SIDEGATE_PORT", "8443")]).is_err());
     }
 
     #[test]

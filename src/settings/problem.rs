@@ -231,7 +231,7 @@ fn quotable(text: &str, line: usize) -> Option<String> {
     let source = text.lines().nth(line.checked_sub(1)?)?;
     // SECURITY: an operator who mistakes `secret = "file"` for the secret itself must not find it
     // in the logs of the build. Guarded by `a_line_with_a_secret_is_never_quoted`.
-    if source.contains("secret") || source.trim().is_empty() {
+    if source.contains("secret") || source.contains("keys") || source.trim().is_empty() {
         return None;
     }
     let shown: String = source

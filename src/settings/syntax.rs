@@ -5,7 +5,7 @@
 use toml::de::Error;
 
 use super::place::Place;
-use super::problem::{Report, join};
+use super::problem::Report;
 
 /// After a few the parser only stumbles over the first one again.
 const MOST_SHOWN: usize = 5;
@@ -45,7 +45,8 @@ fn key_at(text: &str, line_start: usize, line: &str) -> String {
     let before = text.get(..line_start).unwrap_or_default();
     let table = before.lines().rev().find_map(header).unwrap_or_default();
     match line.split_once('=') {
-        Some((key, _)) => join(&table, key.trim()),
+        Some((key, _)) if table.is_empty() => key.trim().to_owned(),
+        Some((key, _)) => format!("{table}.{}", key.trim()),
         None => table,
     }
 }
@@ -69,8 +70,10 @@ fn explain(message: &str, line: &str) -> (String, String) {
             value.split('#').next().unwrap_or_default().trim(),
         );
         let plain = |c: char| c.is_ascii_alphanumeric() || ".:/_-*".contains(c);
-        // SECURITY: a secret written without quotes must not come back in a text.
-        if !value.is_empty() && value.chars().all(plain) && !line.contains("secret") {
+        // SECURITY: a secret written without quotes must not come back in a text. Guarded by
+        // `a_line_with_a_secret_is_never_quoted`.
+        let is_private = line.contains("secret") || line.contains("keys");
+        if !value.is_empty() && value.chars().all(plain) && !is_private {
             return (
                 "not TOML: a string needs quotes".to_owned(),
                 format!("write {key} = \"{value}\""),

@@ -151,6 +151,7 @@ fn a_line_with_a_secret_is_never_quoted() {
         "keys = { secret = [\"hunter2\"] }",
         "keys = { secrets = \"hunter2\" }",
         "keys = { hs256 = \"hunter2\" }",
+        "keys.hs256 = hunter2",
         "keys = \"hunter2\"",
         "keys = { secret = \"-----BEGIN hunter2\" }",
     ] {
@@ -284,6 +285,26 @@ fn a_file_that_cannot_be_read_is_named() {
     assert!(load().contains("is larger than 1 MiB"), "{}", load());
     let error = Settings::load(folder.path(), &Overrides::default()).unwrap_err();
     assert!(error.to_string().contains("is not a file; name"), "{error}");
+}
+
+#[test]
+fn the_editors_of_other_systems_are_understood() {
+    starts(&format!("\u{feff}{BASE}"));
+    starts(&BASE.replace('\n', "\r\n"));
+    let error = read(&edited("client_ca", "client_cert").replace('\n', "\r\n")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("\n    client_cert = \"ca.crt\"\n    ^")
+    );
+}
+
+#[test]
+fn a_text_made_to_exhaust_the_stack_is_refused() {
+    for piece in ["[", "{a=", "a.", "[["] {
+        assert!(read(&format!("x = {}", piece.repeat(100_000))).is_err());
+        assert!(read(&piece.repeat(100_000)).is_err());
+    }
 }
 
 /// Every problem must say where, what, and what to write.

@@ -42,14 +42,14 @@ const TAKEN: [&str; 15] = [
     "x-request-id",
 ];
 
-/// Whether `name` is a field of the connection or the message's frame.
+/// Whether `name`, or its twin, is a field of the connection or the message's frame.
 pub(super) fn is_framing(name: &HeaderName) -> bool {
-    FRAMING.contains(&name.as_str())
+    FRAMING.contains(&twin_form(name.as_str()).as_str())
 }
 
-/// Whether `name` already means something to the service.
+/// Whether `name`, or its twin, already means something to the service.
 pub(super) fn is_taken(name: &HeaderName) -> bool {
-    is_framing(name) || TAKEN.contains(&name.as_str())
+    is_framing(name) || TAKEN.contains(&twin_form(name.as_str()).as_str())
 }
 
 /// The form that twins share: many servers read `X_User` and `X-User` as one (CGI, RFC 3875 4.1.18).
@@ -117,11 +117,13 @@ fn pattern(text: &str) -> Result<HeaderPattern, (&'static str, &'static str)> {
         ));
     };
     let start = name.as_str();
+    // A pattern takes the twins too, so `content_length` would take `content-length`.
+    let form = twin_form(start);
     let hits = FRAMING.iter().any(|field| {
         if is_prefix {
-            field.starts_with(start)
+            field.starts_with(&form)
         } else {
-            *field == start
+            *field == form
         }
     });
     if hits {
@@ -136,4 +138,52 @@ fn pattern(text: &str) -> Result<HeaderPattern, (&'static str, &'static str)> {
     } else {
         HeaderPattern::Name(start)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_prefixes_are_read_in_lower_case() {
+        let name = HeaderPattern::Name("x-user".to_owned());
+        assert_eq!(pattern("X-User"), Ok(name));
+        let prefix = HeaderPattern::Prefix("x-claim-".to_owned());
+        assert_eq!(pattern("X-Claim-*"), Ok(prefix));
+    }
+
+    #[test]
+    fn a_pattern_that_would_break_the_message_is_refused() {
+        for (text, said) in [
+            ("*", "every header"),
+            ("", "no header name"),
+            ("x-*-y", "before its end"),
+            ("x y", "no header name"),
+            ("Host", "HTTP itself"),
+            ("content_length", "HTTP itself"),
+            ("c*", "HTTP itself"),
+            ("transfer_*", "HTTP itself"),
+        ] {
+            let (flaw, _) = pattern(text).unwrap_err();
+            assert!(flaw.contains(said), "{text}: {flaw}");
+        }
+    }
+
+    #[test]
+    fn a_twin_is_as_taken_as_its_original() {
+        for (name, framing, taken) in [
+            ("content_length", true, true),
+            ("transfer-encoding", true, true),
+            ("x_forwarded_for", false, true),
+            ("authorization", false, true),
+            ("x-auth-subject", false, false),
+        ] {
+            let name = HeaderName::from_static(name);
+            assert_eq!(
+                (is_framing(&name), is_taken(&name)),
+                (framing, taken),
+                "{name}"
+            );
+        }
+    }
 }

@@ -157,3 +157,58 @@ pub(super) fn spki(text: &str) -> Result<[u8; 32], Flaw> {
                openssl pkey -pubin -outform DER | sha256sum`";
     fingerprint::parse(text).map_err(|flaw| (flaw, fix.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_names_pass() {
+        for text in ["urn:edge:1", "https://edge.internal/id", "spiffe://d/w"] {
+            assert_eq!(uri(text).as_deref(), Ok(text));
+        }
+        for text in ["edge", "edge.internal", "a-b.c_d.xn--p1ai", "1.edge"] {
+            assert_eq!(dns(text).as_deref(), Ok(text));
+        }
+        assert!(ip("10.1.2.3").is_ok() && ip("fd00::1").is_ok());
+        assert_eq!(cn("Edge Proxy 1").as_deref(), Ok("Edge Proxy 1"));
+    }
+
+    #[test]
+    fn a_uri_that_no_certificate_could_carry_is_refused() {
+        for (text, said) in [
+            ("", "no URI"),
+            ("edge.internal", "no absolute URI"),
+            ("//edge.internal", "no absolute URI"),
+            ("1a:b", "no absolute URI"),
+            ("https://", "no absolute URI"),
+            ("urn:a b", "no URI"),
+            ("urn:*", "wildcard"),
+            ("SPIFFE://d/w", "no SPIFFE ID"),
+        ] {
+            let (flaw, fix) = uri(text).unwrap_err();
+            assert!(flaw.contains(said) && !fix.is_empty(), "{text}: {flaw}");
+        }
+    }
+
+    #[test]
+    fn a_dns_name_that_no_certificate_could_carry_is_refused() {
+        let long = "a".repeat(64);
+        for (text, said) in [
+            ("", "no DNS name"),
+            ("*.internal", "wildcard"),
+            ("edge.internal.", "ends with a dot"),
+            ("Edge", "upper case"),
+            ("edge:8443", "has a port"),
+            ("https://edge:8443/x", "is a URL"),
+            ("10.1.2.3", "IP address"),
+            ("a..b", "no DNS name"),
+            ("-a", "no DNS name"),
+            ("caf\u{e9}", "no DNS name"),
+            (&long, "no DNS name"),
+        ] {
+            let (flaw, fix) = dns(text).unwrap_err();
+            assert!(flaw.contains(said) && !fix.is_empty(), "{text}: {flaw}");
+        }
+    }
+}

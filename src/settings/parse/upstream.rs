@@ -123,7 +123,11 @@ fn parse(text: &str) -> Result<UpstreamAddress, Flaw> {
     }
     if let Some(rest) = text.strip_prefix("http://") {
         let host = rest.split('/').next().unwrap_or(rest);
-        let host = if host.contains(':') {
+        let host = if host
+            .rsplit(']')
+            .next()
+            .is_some_and(|rest| rest.contains(':'))
+        {
             host.to_owned()
         } else {
             format!("{host}:80")
@@ -213,4 +217,46 @@ fn unix(path: &str) -> Result<UpstreamAddress, Flaw> {
         return Err(("is longer than a socket's path may be".to_owned(), fix));
     }
     Ok(UpstreamAddress::Unix(PathBuf::from(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_address_is_read() {
+        let tcp = |text: &str| UpstreamAddress::Tcp(text.parse().unwrap());
+        assert_eq!(parse("127.0.0.1:80"), Ok(tcp("127.0.0.1:80")));
+        assert_eq!(parse("[::1]:80"), Ok(tcp("[::1]:80")));
+        let name = UpstreamAddress::Name("app_1.internal:80".to_owned());
+        assert_eq!(parse("app_1.internal:80"), Ok(name));
+        let unix = UpstreamAddress::Unix("/run/app.sock".into());
+        assert_eq!(parse("unix:/run/app.sock"), Ok(unix));
+    }
+
+    #[test]
+    fn every_other_form_gets_the_address_to_write() {
+        for (text, fix) in [
+            ("", "\"127.0.0.1:8080\""),
+            ("8080", "\"127.0.0.1:8080\""),
+            (":8080", "\"127.0.0.1:8080\" or \"[::1]:8080\""),
+            ("LOCALHOST:81", "\"127.0.0.1:81\""),
+            ("127.0.0.1:0", "from 1 to 65535"),
+            ("app:0", "from 1 to 65535"),
+            ("app:99999", "from 1 to 65535"),
+            ("::1", "\"[::1]:8080\""),
+            ("[::]:81", "\"[::1]:81\""),
+            ("a b:80", "unix:"),
+            ("http://app/x", "\"app:80\""),
+            ("http://[::1]/", "\"[::1]:80\""),
+            ("unix:///run/app.sock", "\"unix:/run/app.sock\""),
+            ("unix:", "absolute path"),
+            ("unix:@app", "absolute path"),
+        ] {
+            let (_, said) = parse(text).unwrap_err();
+            assert!(said.contains(fix), "{text}: {said}");
+        }
+        let long = format!("unix:/{}", "a".repeat(107));
+        assert!(parse(&long).unwrap_err().1.contains("107"));
+    }
 }
