@@ -104,9 +104,7 @@ impl HeaderPlace {
 /// 11.1), after any white space, ended by anything that is not part of a scheme's name.
 fn is_bearer(value: &[u8]) -> bool {
     let value = value.trim_ascii_start();
-    let (scheme, rest) = value
-        .split_at_checked(SCHEME.len())
-        .unwrap_or((value, &[]));
+    let (scheme, rest) = value.split_at_checked(SCHEME.len()).unwrap_or((value, &[]));
     scheme.eq_ignore_ascii_case(SCHEME) && !rest.first().is_some_and(|byte| is_tchar(*byte))
 }
 
@@ -137,12 +135,12 @@ fn remove_twins(headers: &mut HeaderMap, name: &HeaderName) {
 }
 
 /// Keeps those values of `name` that `wanted` says, in their order.
-pub(super) fn retain(
-    headers: &mut HeaderMap,
-    name: &HeaderName,
-    wanted: impl Fn(&[u8]) -> bool,
-) {
-    if headers.get_all(name).iter().all(|value| wanted(value.as_bytes())) {
+pub(super) fn retain(headers: &mut HeaderMap, name: &HeaderName, wanted: impl Fn(&[u8]) -> bool) {
+    if headers
+        .get_all(name)
+        .iter()
+        .all(|value| wanted(value.as_bytes()))
+    {
         return;
     }
     let kept: Vec<HeaderValue> = headers

@@ -115,7 +115,8 @@ impl Places {
         if bytes.len() > self.token_bytes {
             return Err(Denial::TokenTooLong);
         }
-        let compact = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let compact =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if !bytes.iter().all(compact) {
             return Err(if bytes.contains(&b',') {
                 Denial::TokenRepeated

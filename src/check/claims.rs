@@ -43,7 +43,11 @@ impl Claims {
             object,
         };
         for name in ["iss", "sub", "jti"] {
-            if claims.object.get(name).is_some_and(|value| !value.is_string()) {
+            if claims
+                .object
+                .get(name)
+                .is_some_and(|value| !value.is_string())
+            {
                 return Err(Denial::ClaimsMalformed);
             }
         }

@@ -169,8 +169,7 @@ impl Checker {
                 keys: keys.generation,
             },
         };
-        let principal =
-            Principal::new(issuer, &verdict, Verification::Fresh).under(issuer, now)?;
+        let principal = Principal::new(issuer, &verdict, Verification::Fresh).under(issuer, now)?;
         // After the rules, so that only what is good takes room.
         self.cache.store(issuer.index, token.text(), verdict);
         Ok(principal)

@@ -80,9 +80,8 @@ impl KeyRing {
         algorithms: &[Algorithm],
     ) -> Result<(), KeyFault> {
         let thumbprint = key.thumbprint();
-        let twin = |known: &Key| {
-            known.thumbprint == Some(thumbprint) && known.kid.as_deref() == kid
-        };
+        let twin =
+            |known: &Key| known.thumbprint == Some(thumbprint) && known.kid.as_deref() == kid;
         if self.keys.iter().any(twin) {
             return Err(KeyFault::Repeated);
         }
@@ -138,7 +137,9 @@ impl KeyRing {
     }
 
     fn only_key_for(&self, algorithm: Algorithm) -> Option<(Algorithm, [usize; 1])> {
-        let mut fitting = (0..).zip(&self.keys).filter(|(_, key)| key.serves(algorithm));
+        let mut fitting = (0..)
+            .zip(&self.keys)
+            .filter(|(_, key)| key.serves(algorithm));
         match (fitting.next(), fitting.next()) {
             (Some((place, _)), None) => Some((algorithm, [place])),
             _ => None,

@@ -272,8 +272,8 @@ impl KeyRing {
         }
         let mut verifiers = Vec::new();
         for algorithm in algorithms.iter().copied() {
-            let (hash, needed) = algorithm::hmac_parameters(algorithm)
-                .ok_or(KeysError::NotSymmetric(algorithm))?;
+            let (hash, needed) =
+                algorithm::hmac_parameters(algorithm).ok_or(KeysError::NotSymmetric(algorithm))?;
             if secret.len() < needed {
                 let found = secret.len();
                 return Err(KeysError::SecretTooShort {
