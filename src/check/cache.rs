@@ -87,6 +87,14 @@ impl TokenCache {
     pub(super) fn len(&self) -> usize {
         self.verified.as_ref().map_or(0, Cache::len)
     }
+
+    /// Forgets every token.
+    #[cfg(test)]
+    pub(super) fn clear(&self) {
+        if let Some(verified) = &self.verified {
+            verified.clear();
+        }
+    }
 }
 
 // === Keys ===
