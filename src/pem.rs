@@ -102,6 +102,39 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     }
 }
 
+/// One section of a PEM text that may hold a public key.
+#[derive(Debug)]
+pub enum PublicSection {
+    /// `PUBLIC KEY`: a `SubjectPublicKeyInfo` in DER.
+    Key(Vec<u8>),
+    /// `CERTIFICATE`: a certificate in DER.
+    Certificate(Vec<u8>),
+    /// Anything else.
+    Other,
+}
+
+/// Reads every section of a text, in order; `None` when its frame or base64 is broken.
+#[must_use]
+pub fn public_sections(text: &[u8]) -> Option<Vec<PublicSection>> {
+    let section = |item: io::Result<Item>| {
+        item.ok().map(|item| match item {
+            Item::SubjectPublicKeyInfo(key) => PublicSection::Key(key.to_vec()),
+            Item::X509Certificate(certificate) => PublicSection::Certificate(certificate.to_vec()),
+            _ => PublicSection::Other,
+        })
+    };
+    rustls_pemfile::read_all(&mut &*text).map(section).collect()
+}
+
+/// The DER of the first section, if it is an unencrypted PKCS#8 key.
+#[must_use]
+pub fn pkcs8(text: &str) -> Option<Vec<u8>> {
+    match rustls_pemfile::read_all(&mut text.as_bytes()).next() {
+        Some(Ok(Item::Pkcs8Key(key))) => Some(key.secret_pkcs8_der().to_vec()),
+        _ => None,
+    }
+}
+
 fn collect<T>(
     path: &Path,
     wanted: &'static str,

@@ -112,12 +112,10 @@ impl SigningKey {
         kid: Option<&str>,
     ) -> Result<Self, SigningError> {
         let refused = SigningError::NotForAlgorithm(algorithm);
-        let Ok(Some((rustls_pemfile::Item::Pkcs8Key(der), _))) =
-            rustls_pemfile::read_one_from_slice(pem.as_bytes())
-        else {
+        let Some(der) = crate::pem::pkcs8(pem) else {
             return Err(refused);
         };
-        let der = der.secret_pkcs8_der();
+        let der = der.as_slice();
         let pair = match kind(algorithm) {
             Kind::Ecdsa(curve) => EcdsaKeyPair::from_pkcs8(curve, der).map(Pair::Ecdsa),
             Kind::Rsa(_) => RsaKeyPair::from_pkcs8(der).map(Pair::Rsa),
