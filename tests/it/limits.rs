@@ -160,7 +160,7 @@ async fn a_body_over_the_limit_is_413_whether_it_says_its_length_or_not() {
     }
     let chunk = format!("800\r\n{}\r\n", "x".repeat(0x800));
     let text = format!(
-        "POST / HTTP/1.1\r\nhost: a\r\nauthorization: {token}\r\ntransfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"
+        "POST / HTTP/1.1\r\nhost: a\r\nauthorization: {token}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n"
     );
     let answer = raw(&town, &text).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
