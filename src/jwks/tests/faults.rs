@@ -199,3 +199,21 @@ fn a_key_that_no_listed_algorithm_uses_is_skipped_and_still_known_by_name() {
     let symmetric = KeyRing::from_jwks(document.as_bytes(), &[Algorithm::Hs256]).unwrap_err();
     assert!(matches!(symmetric, KeysError::NoUsableKey(_)));
 }
+
+#[test]
+fn a_warning_is_one_short_line_whatever_the_kid() {
+    for kid in [
+        "k".repeat(5000),
+        "a\nb".to_owned(),
+        "\u{1b}[2J".to_owned(),
+        "\"".to_owned(),
+    ] {
+        let bad = with(with(es256("x"), "kty", json!("AKP")), "kid", kid.into());
+        let (_, warnings) = read_jwks(json!([es256("good"), bad])).unwrap();
+        let text = warnings[0].to_string();
+        assert!(
+            text.len() < 200 && !text.contains(char::is_control),
+            "{text:?}"
+        );
+    }
+}
