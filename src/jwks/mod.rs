@@ -200,9 +200,9 @@ impl KeyRing {
         let mut ring = Self::new(Naming::ByKid);
         let mut warnings = Vec::new();
         for (index, member) in members.into_iter().enumerate() {
-            let kid = member.get("kid").and_then(Value::as_str).map(str::to_owned);
+            let kid = member.get("kid").and_then(Value::as_str);
+            let kid = kid.filter(|kid| jwk::is_fit(kid)).map(str::to_owned);
             if let Err(fault) = ring.add_member(member, algorithms) {
-                let kid = kid.filter(|_| fault != KeyFault::KeyId);
                 warnings.push(KeyWarning { index, kid, fault });
             }
         }
