@@ -79,7 +79,7 @@ async fn a_message_with_two_readings_is_400_and_goes_nowhere() {
         ),
         (
             "a user in the host",
-            format!("GET / HTTP/1.1\r\nhost: u@a\r\nconnection: close\r\n\r\n"),
+            "GET / HTTP/1.1\r\nhost: u@a\r\nconnection: close\r\n\r\n".to_owned(),
         ),
         ("a tunnel", format!("CONNECT a:1 HTTP/1.1\r\n{good}\r\n")),
         (

@@ -1,10 +1,19 @@
 //! The integration tests: one binary, one module for each promise.
 
+// Said of each module so that the lints know these are tests throughout.
+#[cfg(test)]
 mod attacks;
+#[cfg(test)]
 mod floors;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod headers;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
 mod live_attacks;
+#[cfg(test)]
 mod mtls;
+#[cfg(test)]
 mod settings;
