@@ -47,7 +47,7 @@ fn settings_error(error: &SettingsError) -> ExitCode {
 /// Prints to standard output. That the reader went away (`| head`) is no failure.
 fn say(text: &str) -> u8 {
     use std::io::Write as _;
-    drop(std::io::stdout().write_all(format!("{text}\n").as_bytes()));
+    drop(std::io::stdout().write_all(format!("{}\n", text.trim_end()).as_bytes()));
     DONE
 }
 
