@@ -8,6 +8,7 @@ pub mod certificate;
 mod connection;
 mod handshake;
 pub mod identity;
+mod linger;
 pub mod message;
 pub mod peer;
 pub mod peers;
@@ -28,6 +29,7 @@ use tokio::task::{AbortHandle, JoinSet};
 pub use activity::InFlight;
 pub use connection::Connection;
 pub use identity::ServerIdentity;
+pub use linger::linger;
 pub use peer::Peer;
 pub use serve::Handler;
 

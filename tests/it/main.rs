@@ -6,6 +6,10 @@ mod attacks;
 #[cfg(test)]
 mod floors;
 #[cfg(test)]
+mod front_proxies;
+#[cfg(test)]
+mod grpc;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod headers;
@@ -17,3 +21,5 @@ mod live_attacks;
 mod mtls;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod websocket;
