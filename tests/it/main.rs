@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod curl;
+#[cfg(test)]
 mod floors;
 #[cfg(test)]
 mod front_proxies;
@@ -18,8 +20,16 @@ mod limits;
 #[cfg(test)]
 mod live_attacks;
 #[cfg(test)]
+mod loss;
+#[cfg(test)]
 mod mtls;
 #[cfg(test)]
+mod prometheus;
+#[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod streaming;
 #[cfg(test)]
 mod websocket;

@@ -6,6 +6,8 @@
 
 pub(crate) mod peer;
 pub(crate) mod plain;
+pub(crate) mod process;
+pub(crate) mod service;
 pub(crate) mod street;
 
 use std::net::SocketAddr;
