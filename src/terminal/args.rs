@@ -29,6 +29,9 @@ pub(super) enum Command {
     Check(Configured),
     /// Ask a running gate whether it is ready: for exec probes and healthchecks without a shell.
     Probe(Probe),
+    /// See it work: throw-away certificates, keys and a service, the real gate, and callers good and
+    /// bad over real TLS sockets. Exits 0 only if each got exactly what it must.
+    Demo(Demo),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
 }
@@ -83,4 +86,18 @@ pub(super) struct Probe {
     /// How long to wait, in seconds.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub(super) timeout: u64,
+}
+
+/// How to show it.
+#[derive(Args, Debug)]
+pub(super) struct Demo {
+    /// Leave the gate and the service running afterwards and print curl commands to paste.
+    #[arg(long)]
+    pub(super) stay: bool,
+    /// The port of the gate on 127.0.0.1; 0 finds a free one.
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+    /// Show the gate's log, one decision line for each caller.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
 }
