@@ -6,7 +6,9 @@
 mod args;
 mod check;
 mod demo;
+mod dev;
 mod probe;
+mod reference;
 mod run;
 mod stay;
 
@@ -39,7 +41,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(args.overrides().over(environment)),
         Command::Probe(args) => probe::probe(&args, &environment),
         Command::Demo(args) => demo::demo(&args),
-        Command::Schema => say(&json_schema()),
+        Command::Dev(what) => dev::dev(&what),
+        Command::Schema => say(json_schema().trim_end()),
+        Command::Reference(args) => reference::reference(&args),
     })
 }
 
