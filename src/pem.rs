@@ -4,6 +4,11 @@
 //! functions and nothing else. Text that holds something unexpected beside what was asked for is an
 //! error here; the library alone would skip it in silence.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's enum is non-exhaustive, and whatever was not asked for is refused alike"
+)]
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -99,6 +104,39 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     match (keys.pop(), keys.is_empty()) {
         (Some(key), true) => Ok(key),
         _ => Err(unexpected(path, WANTED, "several keys were found")),
+    }
+}
+
+/// One section of a PEM text that may hold a public key.
+#[derive(Debug)]
+pub enum PublicSection {
+    /// `PUBLIC KEY`: a `SubjectPublicKeyInfo` in DER.
+    Key(Vec<u8>),
+    /// `CERTIFICATE`: a certificate in DER.
+    Certificate(Vec<u8>),
+    /// Anything else.
+    Other,
+}
+
+/// Reads every section of a text, in order; `None` when its frame or base64 is broken.
+#[must_use]
+pub fn public_sections(text: &[u8]) -> Option<Vec<PublicSection>> {
+    let section = |item: io::Result<Item>| {
+        item.ok().map(|item| match item {
+            Item::SubjectPublicKeyInfo(key) => PublicSection::Key(key.to_vec()),
+            Item::X509Certificate(certificate) => PublicSection::Certificate(certificate.to_vec()),
+            _ => PublicSection::Other,
+        })
+    };
+    rustls_pemfile::read_all(&mut &*text).map(section).collect()
+}
+
+/// The DER of the first section, if it is an unencrypted PKCS#8 key.
+#[must_use]
+pub fn pkcs8(text: &str) -> Option<Vec<u8>> {
+    match rustls_pemfile::read_all(&mut text.as_bytes()).next() {
+        Some(Ok(Item::Pkcs8Key(key))) => Some(key.secret_pkcs8_der().to_vec()),
+        _ => None,
     }
 }
 

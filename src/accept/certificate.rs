@@ -127,11 +127,11 @@ impl Certificate {
     /// The name that people know this certificate by: the first of URI, DNS, IP and CN.
     #[must_use]
     pub fn best_name(&self) -> String {
-        let name = self.uri.first().or(self.dns.first()).cloned();
+        let name = self.uri.first().or_else(|| self.dns.first()).cloned();
         let name = name.or_else(|| self.ip.first().map(ToString::to_string));
         shown(
             name.as_ref()
-                .or(self.cn.first())
+                .or_else(|| self.cn.first())
                 .map_or("(no name)", String::as_str),
         )
     }

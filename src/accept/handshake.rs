@@ -37,14 +37,11 @@ pub(super) async fn handshake(
     deadline: Duration,
 ) -> Result<(Box<TlsStream<TcpStream>>, Peer), Refused> {
     let accepting = TlsAcceptor::from(config).accept(socket).into_fallible();
-    let (outcome, witness) = match tokio::time::timeout(deadline, witnessed(accepting)).await {
-        Ok(done) => done,
-        Err(_) => {
-            return Err(Refused::without_certificate(
-                Denial::HandshakeTooSlow,
-                "deadline",
-            ));
-        }
+    let Ok((outcome, witness)) = tokio::time::timeout(deadline, witnessed(accepting)).await else {
+        return Err(Refused::without_certificate(
+            Denial::HandshakeTooSlow,
+            "deadline",
+        ));
     };
     match (outcome, witness) {
         (Ok(stream), Witness::Accepted(peer)) => Ok((Box::new(stream), peer)),

@@ -68,7 +68,10 @@ impl PeerTable {
     ///
     /// [`Denial::PeerNotListed`], [`Denial::PeerAmbiguous`], or [`Denial::CertificateInvalid`] when
     /// a SPIFFE mark fits a certificate that is no proper X509-SVID.
-    pub(super) fn find(&self, certificate: Certificate) -> Result<Peer, (Denial, Certificate)> {
+    pub(super) fn find(
+        &self,
+        certificate: Certificate,
+    ) -> Result<Peer, (Denial, Box<Certificate>)> {
         match self.position(&certificate).map(|at| self.peers.get(at)) {
             Ok(Some(listed)) => Ok(Peer::new(
                 Arc::clone(&listed.name),
@@ -76,8 +79,8 @@ impl PeerTable {
                 Arc::new(certificate),
                 Arc::clone(&listed.connections),
             )),
-            Ok(None) => Err((Denial::PeerNotListed, certificate)),
-            Err(denial) => Err((denial, certificate)),
+            Ok(None) => Err((Denial::PeerNotListed, Box::new(certificate))),
+            Err(denial) => Err((denial, Box::new(certificate))),
         }
     }
 

@@ -63,12 +63,12 @@ impl PeerVerifier {
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<Peer, (rustls::Error, Denial, Option<Certificate>)> {
+    ) -> Result<Peer, (rustls::Error, Denial, Option<Box<Certificate>>)> {
         // SECURITY: the chain first. Names in an unverified certificate are anybody's words.
         // Guarded by `a_certificate_of_a_foreign_ca_is_refused`.
         if let Err(error) = self.chain.verify_client_cert(leaf, intermediates, now) {
             let denial = denial_of(&error);
-            return Err((error, denial, Certificate::parse(leaf).ok()));
+            return Err((error, denial, Certificate::parse(leaf).ok().map(Box::new)));
         }
         let refused = |denial, certificate| {
             let error = CertificateError::ApplicationVerificationFailure;
@@ -102,10 +102,9 @@ impl ClientCertVerifier for PeerVerifier {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let (verdict, witness) = match self.judge(end_entity, intermediates, now) {
             Ok(peer) => (Ok(ClientCertVerified::assertion()), Witness::Accepted(peer)),
-            Err((error, denial, certificate)) => (
-                Err(error),
-                Witness::Refused(denial, certificate.map(Box::new)),
-            ),
+            Err((error, denial, certificate)) => {
+                (Err(error), Witness::Refused(denial, certificate))
+            }
         };
         WITNESS
             .try_with(|slot| slot.replace(witness))

@@ -12,8 +12,8 @@ mod tests;
 
 use std::fmt;
 
-use http::HeaderMap;
 use http::header::COOKIE;
+use http::{HeaderMap, HeaderName};
 
 use self::cookie::CookiePlace;
 use self::header::HeaderPlace;
@@ -57,33 +57,35 @@ impl Places {
         for (index, issuer) in (0..=u16::MAX).map(IssuerIndex).zip(issuers) {
             for place in &issuer.places {
                 match place {
-                    TokenPlace::Header(name) => places.header(name).add_bare(index),
-                    TokenPlace::Bearer(name) => places.header(name).add_bearer(index),
-                    TokenPlace::Cookie(name) => places.cookie(name).add(index),
+                    TokenPlace::Header(name) => {
+                        places.at_header(name, |place| place.add_bare(index))
+                    }
+                    TokenPlace::Bearer(name) => {
+                        places.at_header(name, |place| place.add_bearer(index))
+                    }
+                    TokenPlace::Cookie(name) => places.at_cookie(name, index),
                 }
             }
         }
         places
     }
 
-    fn header(&mut self, name: &http::HeaderName) -> &mut HeaderPlace {
-        let known = self.headers.iter().position(|place| place.name() == name);
-        let at = known.unwrap_or(self.headers.len());
-        if known.is_none() {
-            self.headers.push(HeaderPlace::new(name.clone()));
+    fn at_header(&mut self, name: &HeaderName, add: impl Fn(&mut HeaderPlace)) {
+        if let Some(known) = self.headers.iter_mut().find(|place| place.name() == name) {
+            return add(known);
         }
-        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
-        &mut self.headers[at]
+        let mut place = HeaderPlace::new(name.clone());
+        add(&mut place);
+        self.headers.push(place);
     }
 
-    fn cookie(&mut self, name: &str) -> &mut CookiePlace {
-        let known = self.cookies.iter().position(|place| place.name() == name);
-        let at = known.unwrap_or(self.cookies.len());
-        if known.is_none() {
-            self.cookies.push(CookiePlace::new(name));
+    fn at_cookie(&mut self, name: &str, issuer: IssuerIndex) {
+        if let Some(known) = self.cookies.iter_mut().find(|place| place.name() == name) {
+            return known.add(issuer);
         }
-        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
-        &mut self.cookies[at]
+        let mut place = CookiePlace::new(name);
+        place.add(issuer);
+        self.cookies.push(place);
     }
 
     /// Finds the one token.

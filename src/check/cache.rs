@@ -131,6 +131,7 @@ impl Hash for Borrowed<'_> {
 
 impl Equivalent<Owned> for Borrowed<'_> {
     fn equivalent(&self, other: &Owned) -> bool {
+        // SECURITY: guarded by `a_key_is_equal_by_issuer_and_every_byte_and_hashes_alike_in_both_forms`.
         self.issuer == other.issuer && *self.token == *other.token
     }
 }
@@ -144,5 +145,35 @@ impl Weighter<Owned, Arc<Verdict>> for ByBytes {
     fn weight(&self, key: &Owned, verdict: &Arc<Verdict>) -> u64 {
         let bytes = key.token.len() + verdict.claims.weight() + size_of::<(Owned, Verdict)>();
         u64::try_from(bytes).map_or(u64::MAX, |bytes| bytes.max(self.least))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hash alone nearly always tells two tokens apart; a stranger may work on the rest.
+    #[test]
+    fn a_key_is_equal_by_issuer_and_every_byte_and_hashes_alike_in_both_forms() {
+        let issuer = IssuerIndex(1);
+        let owned = Owned {
+            issuer,
+            token: "a.b.c".into(),
+        };
+        for (number, token, same) in [
+            (1, "a.b.c", true),
+            (2, "a.b.c", false),
+            (1, "a.b.d", false),
+            (1, "a.b.", false),
+            (1, "", false),
+        ] {
+            let borrowed = Borrowed {
+                issuer: IssuerIndex(number),
+                token,
+            };
+            assert_eq!(borrowed.equivalent(&owned), same, "{number} {token}");
+            let hasher = ahash::RandomState::with_seed(1);
+            assert_eq!(hasher.hash_one(&borrowed) == hasher.hash_one(&owned), same);
+        }
     }
 }

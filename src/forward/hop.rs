@@ -25,12 +25,17 @@ pub(super) struct Asked {
 /// `a_field_named_by_connection_is_removed_before_ours_are_set`.
 pub(super) fn remove(headers: &mut HeaderMap) -> Asked {
     let asked = read(headers);
-    while let Some(value) = headers.remove(CONNECTION) {
-        for name in tokens(&value).filter_map(|name| HeaderName::from_bytes(name).ok()) {
-            headers.remove(name);
-        }
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(tokens)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
     }
     for name in [
+        CONNECTION,
         KEEP_ALIVE,
         PROXY_CONNECTION,
         HTTP2_SETTINGS,

@@ -17,10 +17,7 @@ use crate::model::Denial;
 use crate::observe::Metrics;
 use crate::settings::{UpstreamAddress, UpstreamProtocol, UpstreamSettings};
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "held for a push or a pop, never over an await; a lock-free list would be ours to prove"
-)]
+/// Held for a push or a pop, never over an await.
 type Shelf<T> = std::sync::Mutex<Vec<T>>;
 
 /// More idle connections than this are closed at once.
@@ -57,7 +54,10 @@ pub(super) enum Sender {
     /// A connection of its own.
     Http1(http1::SendRequest<RequestBody>),
     /// One stream of a shared connection.
-    Http2(http2::SendRequest<RequestBody>, StreamCount),
+    Http2(
+        http2::SendRequest<RequestBody>,
+        #[expect(dead_code, reason = "counts by being held")] StreamCount,
+    ),
 }
 
 /// Counts a stream until it is dropped.

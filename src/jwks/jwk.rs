@@ -30,6 +30,11 @@ pub(super) fn holds_secret(member: &Map<String, Value>) -> bool {
         || member.get("kty").and_then(Value::as_str) == Some("oct")
 }
 
+/// Whether a `kid` can be matched by a token's and be shown in a line of a log.
+pub(super) fn is_fit(kid: &str) -> bool {
+    kid.len() <= MAX_KID_BYTES && !kid.chars().any(char::is_control)
+}
+
 /// Reads one member.
 pub(super) fn parse(member: Map<String, Value>) -> Result<Member, KeyFault> {
     // Never by way of serde: `Jwk`'s accessors panic on what `from_map` would have refused.
@@ -48,10 +53,7 @@ pub(super) fn parse(member: Map<String, Value>) -> Result<Member, KeyFault> {
         return Err(KeyFault::Operations);
     }
     let kid = jwk.key_id().map(str::to_owned);
-    if kid
-        .as_ref()
-        .is_some_and(|kid| kid.len() > MAX_KID_BYTES || kid.chars().any(char::is_control))
-    {
+    if !kid.as_deref().is_none_or(is_fit) {
         return Err(KeyFault::KeyId);
     }
     let key = public_key(&jwk)?;

@@ -17,7 +17,6 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use rustls_pemfile::Item;
 use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -29,6 +28,7 @@ use self::key_ring::Naming;
 use self::public_key::PublicKey;
 use crate::model::Algorithm;
 use crate::model::json;
+use crate::pem::{PublicSection, public_sections};
 use crate::settings::KeySource;
 
 /// More than any set of keys needs; what is larger is the wrong file.
@@ -200,9 +200,9 @@ impl KeyRing {
         let mut ring = Self::new(Naming::ByKid);
         let mut warnings = Vec::new();
         for (index, member) in members.into_iter().enumerate() {
-            let kid = member.get("kid").and_then(Value::as_str).map(str::to_owned);
+            let kid = member.get("kid").and_then(Value::as_str);
+            let kid = kid.filter(|kid| jwk::is_fit(kid)).map(str::to_owned);
             if let Err(fault) = ring.add_member(member, algorithms) {
-                let kid = kid.filter(|_| fault != KeyFault::KeyId);
                 warnings.push(KeyWarning { index, kid, fault });
             }
         }
@@ -238,20 +238,12 @@ impl KeyRing {
         }
         let mut ring = Self::new(Naming::Nameless);
         let mut warnings = Vec::new();
-        let mut rest = pem;
-        let mut index = 0;
-        while let Some((item, after)) =
-            rustls_pemfile::read_one_from_slice(rest).map_err(|_| KeysError::Pem)?
-        {
-            rest = after;
-            if let Err(fault) = pem_key(&item).and_then(|key| ring.add(None, &key, algorithms)) {
+        let sections = public_sections(pem).filter(|found| !found.is_empty());
+        for (index, section) in sections.ok_or(KeysError::Pem)?.iter().enumerate() {
+            if let Err(fault) = pem_key(section).and_then(|key| ring.add(None, &key, algorithms)) {
                 let kid = None;
                 warnings.push(KeyWarning { index, kid, fault });
             }
-            index += 1;
-        }
-        if index == 0 {
-            return Err(KeysError::Pem);
         }
         ring.finish(warnings)
     }
@@ -303,14 +295,14 @@ pub(crate) fn jwk_of_spki(der: &[u8]) -> Option<Map<String, Value>> {
     PublicKey::from_spki(der).ok().map(|key| key.members())
 }
 
-fn pem_key(item: &Item) -> Result<PublicKey, KeyFault> {
-    if let Item::SubjectPublicKeyInfo(spki) = item {
-        PublicKey::from_spki(spki)
-    } else if let Item::X509Certificate(der) = item {
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| KeyFault::Der)?;
-        PublicKey::from_spki(certificate.tbs_certificate.subject_pki.raw)
-    } else {
-        Err(KeyFault::Der)
+fn pem_key(section: &PublicSection) -> Result<PublicKey, KeyFault> {
+    match section {
+        PublicSection::Key(spki) => PublicKey::from_spki(spki),
+        PublicSection::Certificate(der) => {
+            let (_, certificate) = X509Certificate::from_der(der).map_err(|_| KeyFault::Der)?;
+            PublicKey::from_spki(certificate.tbs_certificate.subject_pki.raw)
+        }
+        PublicSection::Other => Err(KeyFault::Der),
     }
 }
 

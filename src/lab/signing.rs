@@ -112,12 +112,10 @@ impl SigningKey {
         kid: Option<&str>,
     ) -> Result<Self, SigningError> {
         let refused = SigningError::NotForAlgorithm(algorithm);
-        let Ok(Some((rustls_pemfile::Item::Pkcs8Key(der), _))) =
-            rustls_pemfile::read_one_from_slice(pem.as_bytes())
-        else {
+        let Some(der) = crate::pem::pkcs8(pem) else {
             return Err(refused);
         };
-        let der = der.secret_pkcs8_der();
+        let der = der.as_slice();
         let pair = match kind(algorithm) {
             Kind::Ecdsa(curve) => EcdsaKeyPair::from_pkcs8(curve, der).map(Pair::Ecdsa),
             Kind::Rsa(_) => RsaKeyPair::from_pkcs8(der).map(Pair::Rsa),
@@ -321,4 +319,58 @@ fn pem(label: &str, der: &[u8]) -> String {
     }
     out.push_str(&format!("\n-----END {label}-----\n"));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwks::KeyRing;
+
+    #[test]
+    fn a_stored_key_is_the_same_key() {
+        for algorithm in Algorithm::ALL {
+            let key = SigningKey::generate(algorithm, Some("a")).unwrap();
+            if algorithm.is_symmetric() {
+                assert!(key.private_pem().is_err() && key.jwk().is_err());
+                let again = SigningKey::from_secret(key.secret().unwrap(), algorithm, None);
+                assert_eq!(again.unwrap().signature(b"x"), key.signature(b"x"));
+                continue;
+            }
+            assert!(key.secret().is_err());
+            let pem = key.private_pem().unwrap();
+            let again = SigningKey::from_private_pem(&pem, algorithm, Some("a")).unwrap();
+            assert_eq!(again.jwk(), key.jwk());
+            let set = SigningKey::jwks(&[&again]).unwrap();
+            assert_eq!(
+                KeyRing::from_jwks(set.as_bytes(), &[algorithm])
+                    .unwrap()
+                    .0
+                    .len(),
+                1
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_for_another_algorithm_is_refused() {
+        let p256 = SigningKey::generate(Algorithm::Es256, None).unwrap();
+        let pem = p256.private_pem().unwrap();
+        for algorithm in [
+            Algorithm::Es384,
+            Algorithm::Rs256,
+            Algorithm::EdDsa,
+            Algorithm::Hs256,
+        ] {
+            let refused = SigningKey::from_private_pem(&pem, algorithm, None).unwrap_err();
+            assert_eq!(refused, SigningError::NotForAlgorithm(algorithm));
+        }
+        assert!(SigningKey::from_private_pem("no PEM", Algorithm::Es256, None).is_err());
+    }
+
+    #[test]
+    fn a_key_does_not_show_itself() {
+        let key = SigningKey::generate(Algorithm::Hs256, None).unwrap();
+        let secret = String::from_utf8(key.secret().unwrap().to_vec()).unwrap();
+        assert!(!format!("{key:?}").contains(&secret));
+    }
 }

@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::probe(&args, &environment),
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(what) => dev::dev(&what),
-        Command::Schema => say(json_schema().trim_end()),
+        Command::Schema => say(&json_schema()),
         Command::Reference(args) => reference::reference(&args),
     })
 }
@@ -55,7 +55,7 @@ fn settings_error(error: &SettingsError) -> ExitCode {
 /// Prints to standard output. That the reader went away (`| head`) is no failure.
 fn say(text: &str) -> u8 {
     use std::io::Write as _;
-    drop(std::io::stdout().write_all(format!("{text}\n").as_bytes()));
+    drop(std::io::stdout().write_all(format!("{}\n", text.trim_end()).as_bytes()));
     DONE
 }
 

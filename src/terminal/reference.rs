@@ -23,7 +23,7 @@ pub(super) fn reference(args: &Reference) -> u8 {
     let wanted = |name: &str| args.table.as_deref().is_none_or(|table| table == name);
     let tables = tables().into_iter().filter(|(name, _)| wanted(name));
     let tables: Vec<String> = tables.map(|(_, table)| table).collect();
-    say(tables.join("\n").trim_end())
+    say(&tables.join("\n"))
 }
 
 fn tables() -> [(&'static str, String); 3] {

@@ -1,12 +1,5 @@
 //! The configuration from outside: what starts, what does not, and in which words.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "what a helper cannot do fails the test that called it"
-)]
-
 mod broken;
 mod schema;
 

@@ -25,7 +25,7 @@ static GOOD: LazyLock<Vec<(&str, &str, String)>> = LazyLock::new(good_tokens);
 fn send(name: &'static str, value: &[u8]) -> Option<Result<Principal, Refusal>> {
     let mut headers = HeaderMap::new();
     headers.insert(name, HeaderValue::from_bytes(value).ok()?);
-    let policy = BENCH.checker.policy();
+    let policy = BENCH.policy();
     let token = policy.value.places().find(&headers);
     let refused = |denial| Refusal {
         denial,
@@ -36,7 +36,7 @@ fn send(name: &'static str, value: &[u8]) -> Option<Result<Principal, Refusal>> 
     Some(
         token
             .map_err(refused)
-            .and_then(|token| BENCH.checker.check(&policy, &token, &BENCH.peer, NOW)),
+            .and_then(|token| BENCH.check(&policy, &token, NOW)),
     )
 }
 

@@ -1,6 +1,6 @@
 //! `issuer.keys` and `issuer.algorithms`, which must fit each other.
 //!
-//! SECURITY: whoever can verify with a symmetric key can forge, and a public key used as a shared
+//! Whoever can verify with a symmetric key can forge, and a public key used as a shared
 //! secret is known to everybody. So an HS algorithm stands alone and only with `keys.secret`.
 
 use std::path::Path;

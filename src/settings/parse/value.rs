@@ -137,7 +137,7 @@ pub(super) fn path(
 ) -> Option<PathBuf> {
     let text = at.text();
     if text.starts_with("-----BEGIN") {
-        // SECURITY: the text may be a private key, so it is not quoted.
+        // the text may be a private key, so it is not quoted.
         report.refuse(
             &at.place,
             key,

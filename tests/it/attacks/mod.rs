@@ -98,6 +98,7 @@ fn the_table_is_large_and_its_names_are_unique() {
     let mut names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     names.sort_unstable();
     let all = names.len();
+    println!("{all} rows");
     assert!(all >= 300, "only {all} rows");
     assert_eq!(names.windows(2).find(|pair| pair[0] == pair[1]), None);
 }

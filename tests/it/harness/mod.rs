@@ -2,7 +2,7 @@
 //! free ports, an echo service behind it.
 
 // Each test module uses its part.
-#![expect(dead_code, reason = "each test module uses its part of the harness")]
+#![allow(dead_code, reason = "each test module uses its part of the harness")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use sidegate::model::Timestamp;
 use sidegate::settings::{Overrides, Settings};
 use sidegate::startup::{self, Running};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The loopback address with a free port to be found.
 pub(crate) const ANY: &str = "127.0.0.1:0";
@@ -156,4 +157,19 @@ pub(crate) fn bearer(token: &str) -> String {
 /// A loopback address.
 pub(crate) fn local(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
+}
+
+/// Sends bytes as the peer `front` over HTTP/1.1 and collects everything until the end.
+pub(crate) async fn raw(town: &Town, text: &str) -> String {
+    let mut tls = town
+        .front(Http::One)
+        .connect(town.gate.address)
+        .await
+        .unwrap();
+    tls.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(30), tls.read_to_end(&mut answer));
+    // Whether the end is polite is not what these tests ask.
+    drop(read.await.expect("the gate left the connection open"));
+    String::from_utf8_lossy(&answer).into_owned()
 }
