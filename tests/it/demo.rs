@@ -1,12 +1,5 @@
 //! The newcomer's first command: `sidegate demo` through the binary, and every command it prints.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "what a helper cannot do fails the test that called it"
-)]
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -1,12 +1,6 @@
 //! What `sidegate dev` makes: files that fit together, a gate that runs on them, and no key that
 //! others can read.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "what a helper cannot do fails the test that called it"
-)]
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use sidegate::lab::world;
+use sidegate::lab::{Caller, Echo, Http, Issued, world};
 use sidegate::settings::{Overrides, Settings};
 use sidegate::startup;
 
@@ -48,14 +42,28 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+/// The listed peer of a folder.
+fn front(folder: &Path) -> Caller {
+    let certificate = Issued {
+        chain_pem: read(folder, "front.crt"),
+        key_pem: read(folder, "front.key"),
+        der: Vec::new(),
+        serial: Vec::new(),
+    };
+    let ca = read(folder, "ca.crt");
+    Caller::new(&ca, world::SERVER_NAME, Some(&certificate), Http::One).unwrap()
+}
+
 #[tokio::test]
 async fn a_gate_runs_on_what_dev_certs_writes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("deep/out");
     let name = out.to_str().unwrap();
-    let echo = sidegate::lab::Echo::start(ANY.parse().unwrap())
-        .await
-        .unwrap();
+    let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
     let upstream = echo.address.to_string();
     let said = made(&[
         "certs",
@@ -72,20 +80,7 @@ async fn a_gate_runs_on_what_dev_certs_writes() {
     let (settings, _) = Settings::load(&out.join("sidegate.toml"), &Overrides::default()).unwrap();
     let gate = startup::start(settings).await.unwrap();
 
-    let file = |name: &str| fs::read_to_string(out.join(name)).unwrap();
-    let front = sidegate::lab::Issued {
-        chain_pem: file("front.crt"),
-        key_pem: file("front.key"),
-        der: Vec::new(),
-        serial: Vec::new(),
-    };
-    let caller = sidegate::lab::Caller::new(
-        &file("ca.crt"),
-        world::SERVER_NAME,
-        Some(&front),
-        sidegate::lab::Http::One,
-    )
-    .unwrap();
+    let caller = front(&out);
     let key = out.join("next-signing.key");
     let token = made(&[
         "token",
@@ -104,7 +99,7 @@ async fn a_gate_runs_on_what_dev_certs_writes() {
     ]);
     for (token, subject, groups) in [
         (token.trim().to_owned(), "eve", "a,b"),
-        (file("token"), "ada", "engineers,readers"),
+        (read(&out, "token"), "ada", "engineers,readers"),
     ] {
         let request = get("/", &[("authorization", &bearer(&token))]);
         let answer = caller.call(gate.address, request).await.unwrap();

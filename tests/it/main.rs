@@ -3,13 +3,23 @@
 // Said of each module so that the lints know these are tests throughout.
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
 mod demo;
+#[cfg(test)]
 mod dev;
+#[cfg(test)]
 mod floors;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod headers;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
 mod live_attacks;
+#[cfg(test)]
 mod mtls;
+#[cfg(test)]
 mod readme;
+#[cfg(test)]
 mod settings;

@@ -1,12 +1,6 @@
 //! The README tells the truth: its tables are the program's, its links lead somewhere, and the
 //! configuration it teaches starts.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "what a helper cannot do fails the test that called it"
-)]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
