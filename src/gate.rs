@@ -1,7 +1,7 @@
 //! The table of contents: what happens to a request, one line for each stage.
 //!
 //! No logic lives here. Whoever wants to know whether a request can reach the upstream unjudged
-//! reads [`Gate::pass`] and finds that `forward` takes what only `check` gives.
+//! reads `Gate::pass` and finds that `forward` takes what only `check` gives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

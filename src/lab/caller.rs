@@ -133,7 +133,18 @@ impl Caller {
         address: SocketAddr,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Bytes>, CallError> {
-        let call = async { self.open(address).await?.send(request).await };
+        let call = async {
+            let (mut line, connection) = self.open_watched(address).await?;
+            match line.send(request).await {
+                // The alert may have ended the connection before the request was handed to it: then
+                // only the connection knows why.
+                Err(CallError::Connection(why)) => match connection.await {
+                    Ok(Err(error)) => Err(CallError::Connection(explain(&error))),
+                    Ok(Ok(())) | Err(_) => Err(CallError::Connection(why)),
+                },
+                other => other,
+            }
+        };
         tokio::time::timeout(PATIENCE, call)
             .await
             .unwrap_or(Err(CallError::Silence))
@@ -145,23 +156,28 @@ impl Caller {
     ///
     /// [`CallError`].
     pub async fn open(&self, address: SocketAddr) -> Result<Line, CallError> {
+        Ok(self.open_watched(address).await?.0)
+    }
+
+    async fn open_watched(&self, address: SocketAddr) -> Result<(Line, Ending), CallError> {
         let io = TokioIo::new(self.connect(address).await?);
         let broken = |error: hyper::Error| CallError::Connection(explain(&error));
         match self.http {
             Http::One => {
                 let (sender, connection) = http1::handshake(io).await.map_err(broken)?;
-                tokio::spawn(connection);
-                Ok(Line::One(sender))
+                Ok((Line::One(sender), tokio::spawn(connection)))
             }
             Http::Two => {
                 let executor = TokioExecutor::new();
                 let (sender, connection) = http2::handshake(executor, io).await.map_err(broken)?;
-                tokio::spawn(connection);
-                Ok(Line::Two(sender))
+                Ok((Line::Two(sender), tokio::spawn(connection)))
             }
         }
     }
 }
+
+/// How a connection ended, once it has.
+type Ending = tokio::task::JoinHandle<hyper::Result<()>>;
 
 /// An open connection to the gate.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,13 +19,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 /// A running echo service. Stops when it is dropped.
 #[derive(Debug)]
 pub struct Echo {
-    /// Where it listens.
+    /// Where it listens; on a Unix socket, no address at all (`0.0.0.0:0`).
     pub address: SocketAddr,
     served: Arc<AtomicU64>,
     _alive: watch::Sender<()>,
@@ -39,14 +41,31 @@ impl Echo {
     pub async fn start(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
+        Ok(Self::serve(Listener::Tcp(listener), address))
+    }
+
+    /// Listens on a Unix socket at `path` and answers in the background.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be made, for one because a file of that name is there.
+    pub async fn start_unix(path: &Path) -> io::Result<Self> {
+        let listener = UnixListener::bind(path)?;
+        Ok(Self::serve(
+            Listener::Unix(listener),
+            ([0, 0, 0, 0], 0).into(),
+        ))
+    }
+
+    fn serve(listener: Listener, address: SocketAddr) -> Self {
         let served = Arc::new(AtomicU64::new(0));
         let (alive, dead) = watch::channel(());
         tokio::spawn(accept(listener, Arc::clone(&served), dead));
-        Ok(Self {
+        Self {
             address,
             served,
             _alive: alive,
-        })
+        }
     }
 
     /// How many requests have reached the service.
@@ -56,13 +75,32 @@ impl Echo {
     }
 }
 
-async fn accept(listener: TcpListener, served: Arc<AtomicU64>, mut dead: watch::Receiver<()>) {
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Box<dyn Socket>> {
+        match self {
+            Self::Tcp(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+async fn accept(listener: Listener, served: Arc<AtomicU64>, mut dead: watch::Receiver<()>) {
     loop {
         let socket = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = dead.changed() => return,
         };
-        let Ok((socket, _)) = socket else { continue };
+        let Ok(socket) = socket else { continue };
         let (served, mut dead) = (Arc::clone(&served), dead.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, &served));

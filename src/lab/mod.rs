@@ -5,6 +5,8 @@
 pub mod caller;
 pub mod echo;
 pub mod pki;
+pub mod scenario;
+pub mod scratch;
 pub mod signing;
 pub mod token;
 pub mod world;
@@ -12,6 +14,8 @@ pub mod world;
 pub use caller::{CallError, Caller, Http, Line};
 pub use echo::Echo;
 pub use pki::{Authority, Issued, Leaf, Role, Validity};
+pub use scenario::{Got, Outcome, Scenario, Seen, cast};
+pub use scratch::Scratch;
 pub use signing::{SigningError, SigningKey};
 pub use token::TokenSpec;
 pub use world::{World, WorldError};

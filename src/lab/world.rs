@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::pki::{Authority, Issued, Leaf, PkiError, Role, Validity};
@@ -138,11 +138,17 @@ impl World {
             "partner-jwks.json",
             &SigningKey::jwks(&[&self.partner_key])?,
         )?;
-        self.write("signing.key", &self.key.private_pem()?)?;
+        for (name, key) in [
+            ("signing.key", &self.key),
+            ("next-signing.key", &self.next_key),
+            ("partner-signing.key", &self.partner_key),
+        ] {
+            self.write(name, &key.private_pem()?)?;
+        }
         self.write("token", &self.token().sign(&self.key)?)
     }
 
-    /// Writes one file, readable by its owner alone.
+    /// Writes one file, readable by its owner alone, also where it was there before.
     ///
     /// # Errors
     ///
@@ -151,9 +157,10 @@ impl World {
         let path = self.folder.join(name);
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
-        let written = options
-            .open(&path)
-            .and_then(|mut file| file.write_all(text.as_bytes()));
+        let written = options.open(&path).and_then(|mut file| {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.write_all(text.as_bytes())
+        });
         written.map_err(|cause| WorldError::File { path, cause })
     }
 

@@ -31,6 +31,7 @@ pub use overrides::{Override, Overrides, VARIABLES};
 pub use problem::{Problem, SettingsError, Warning};
 pub use reference::config_reference;
 pub use schema::json_schema;
+pub(crate) use units::parse_duration;
 
 /// Everything that an operator can say.
 #[derive(Clone, Debug)]

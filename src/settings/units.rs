@@ -26,7 +26,7 @@ const SIZE_UNITS: [(&str, u64); 4] = [
 /// # Errors
 ///
 /// What to write instead.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     const FIX: &str = "write a whole number and ms, s, m or h: \"500ms\", \"30s\", \"1h30m\"";
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("write the unit too: \"{text}s\""));

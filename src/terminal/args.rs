@@ -1,8 +1,14 @@
 //! The arguments, as clap reads them and `--help` teaches them.
 
-use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::settings::{Override, Overrides};
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::lab::world;
+use crate::model::Algorithm;
+use crate::settings::{Override, Overrides, parse_duration};
 
 const AFTER: &str = "\
 Try it:
@@ -11,6 +17,14 @@ Try it:
   sidegate run --config FILE           be the gate
 
 Exit status: 0 done or drained, 1 failed, 2 cut off at the drain's deadline, 64 wrong settings.";
+
+const DEV: &str = "\
+A gate by hand, in three terminals:
+  sidegate dev certs --out out && sidegate run --config out/sidegate.toml
+  sidegate dev echo --listen 127.0.0.1:8080
+  curl --cacert out/ca.crt --cert out/front.crt --key out/front.key \\
+    -H \"Authorization: Bearer $(sidegate dev token --key out/signing.key --kid current)\" \\
+    https://127.0.0.1:8443/";
 
 /// The only way in to a service that nobody can change: mTLS says which server calls, a verified
 /// JWT says for whom, plain HTTP goes on to localhost.
@@ -29,8 +43,17 @@ pub(super) enum Command {
     Check(Configured),
     /// Ask a running gate whether it is ready: for exec probes and healthchecks without a shell.
     Probe(Probe),
+    /// See it work: throw-away certificates, keys and a service, the real gate, and callers good and
+    /// bad over real TLS sockets. Exits 0 only if each got exactly what it must.
+    Demo(Demo),
+    /// Make throw-away certificates, keys and tokens, or be a service to stand behind the gate.
+    /// For development only.
+    #[command(subcommand, after_help = DEV)]
+    Dev(Dev),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
+    /// Print the reference in Markdown: configuration, refusal reasons and metrics.
+    Reference(Reference),
 }
 
 /// Where the settings come from. A flag beats its environment variable, which beats the file.
@@ -83,4 +106,137 @@ pub(super) struct Probe {
     /// How long to wait, in seconds.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub(super) timeout: u64,
+}
+
+/// How to show it.
+#[derive(Args, Debug)]
+pub(super) struct Demo {
+    /// Leave the gate and the service running afterwards and print curl commands to paste.
+    #[arg(long)]
+    pub(super) stay: bool,
+    /// The port of the gate on 127.0.0.1; 0 finds a free one.
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+    /// Show the gate's log, one decision line for each caller.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+}
+
+/// What to print.
+#[derive(Args, Debug)]
+pub(super) struct Reference {
+    /// One table, or all three.
+    #[arg(value_parser = ["config", "reasons", "metrics"])]
+    pub(super) table: Option<String>,
+    /// Put the tables between their markers in this Markdown file instead of printing them.
+    #[arg(long, value_name = "FILE", conflicts_with = "table")]
+    pub(super) into: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Dev {
+    /// Write a CA, certificates of friends and strangers, signing keys, JWKS, a token and a
+    /// configuration that ties them together. They are good for a week.
+    Certs(Certs),
+    /// Make a signing key, or read one, and print its JWKS.
+    Jwks(Jwks),
+    /// Sign a token and print it.
+    Token(Token),
+    /// Be the legacy service: answer every request with what came, as JSON, until Ctrl-C.
+    Echo(EchoArgs),
+}
+
+/// Where to write what.
+#[derive(Args, Debug)]
+pub(super) struct Certs {
+    /// The folder; it is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Write into a folder that is not empty; files of the same names are replaced.
+    #[arg(long)]
+    pub(super) force: bool,
+    /// What the configuration says for listen.address.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub(super) listen: String,
+    /// What the configuration says for upstream.address.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(super) upstream: String,
+    /// What the configuration says for admin.address.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    pub(super) admin: String,
+}
+
+/// Which key.
+#[derive(Args, Debug)]
+pub(super) struct Jwks {
+    /// Make a new key and write it to this file, which must not be there yet.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "key",
+        conflicts_with = "key"
+    )]
+    pub(super) out: Option<PathBuf>,
+    /// Read this key (PKCS#8 PEM) instead.
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// What it signs with: ES256, ES384, ES512, RS256 ..., PS256 ..., EdDSA or HS256 ...
+    #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = algorithm)]
+    pub(super) alg: Algorithm,
+    /// The key's name: what tokens say to choose it.
+    #[arg(long, default_value = "dev")]
+    pub(super) kid: String,
+}
+
+/// What the token says.
+#[derive(Args, Debug)]
+pub(super) struct Token {
+    /// The private key (PKCS#8 PEM), or the secret of an HS algorithm.
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: PathBuf,
+    /// What the key signs with.
+    #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = algorithm)]
+    pub(super) alg: Algorithm,
+    /// The key's name in the JWKS.
+    #[arg(long, default_value = "dev")]
+    pub(super) kid: String,
+    /// Who made it.
+    #[arg(long, default_value = world::ISSUER)]
+    pub(super) iss: String,
+    /// For whom it is meant.
+    #[arg(long, default_value = world::AUDIENCE)]
+    pub(super) aud: String,
+    /// Whom it is about.
+    #[arg(long, default_value = "ada")]
+    pub(super) sub: String,
+    /// How long it is good, from now: 30s, 5m, 1h.
+    #[arg(long, default_value = "5m", value_parser = parse_duration)]
+    pub(super) ttl: Duration,
+    /// One more claim, or another value for one above; repeat it for more. The value is JSON; what
+    /// is not is taken as a string: --claim 'groups=["admins"]' --claim email=ada@example.com
+    #[arg(long = "claim", value_name = "NAME=JSON", value_parser = claim)]
+    pub(super) claims: Vec<(String, Value)>,
+}
+
+/// Where to be it.
+#[derive(Args, Debug)]
+pub(super) struct EchoArgs {
+    /// Such as 127.0.0.1:8080 or unix:/run/app.sock
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(super) listen: String,
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, String> {
+    Algorithm::from_name(name).ok_or_else(|| {
+        let names = Algorithm::ALL.map(Algorithm::name);
+        format!("write one of {}", names.join(", "))
+    })
+}
+
+fn claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("write NAME=JSON, such as groups=[\"admins\"]")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
 }

@@ -5,12 +5,17 @@
 
 mod args;
 mod check;
+mod demo;
+mod dev;
 mod probe;
+mod reference;
 mod run;
+mod stay;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::args::{Cli, Command};
 use crate::settings::{Overrides, SettingsError, json_schema};
@@ -35,7 +40,10 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args.overrides().over(environment)),
         Command::Check(args) => check::check(args.overrides().over(environment)),
         Command::Probe(args) => probe::probe(&args, &environment),
+        Command::Demo(args) => demo::demo(&args),
+        Command::Dev(what) => dev::dev(&what),
         Command::Schema => say(&json_schema()),
+        Command::Reference(args) => reference::reference(&args),
     })
 }
 
@@ -61,4 +69,15 @@ fn complain(error: &dyn std::error::Error) {
         cause = error.source();
     }
     drop(std::io::stderr().write_all(text.as_bytes()));
+}
+
+/// Completes when the process is asked to end, by Ctrl-C or by SIGTERM.
+async fn interrupted() -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }

@@ -6,6 +6,10 @@ mod attacks;
 #[cfg(test)]
 mod curl;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod dev;
+#[cfg(test)]
 mod floors;
 #[cfg(test)]
 mod front_proxies;
@@ -25,6 +29,8 @@ mod loss;
 mod mtls;
 #[cfg(test)]
 mod prometheus;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod settings;
 #[cfg(test)]

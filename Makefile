@@ -1,0 +1,65 @@
+# Everything a person or CI does with this repository. `make` alone lists it.
+#
+# Only Rust and a C compiler are needed. OpenSSL is a build dependency of josekit (none of its code
+# is called): where the system has no headers for it, it is built from source.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+FEATURES := $(shell pkg-config --exists openssl 2>/dev/null || echo --features vendored-openssl)
+CARGO ?= cargo
+# What tests/setup could not install. Tests add a line for each that they skipped.
+SKIPPED := target/skipped-tests.txt
+
+.PHONY: help
+help: ## list the targets
+	@echo "make TARGET, where TARGET is one of:"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+.PHONY: demo
+demo: ## see it work: callers good and bad, and what each gets (ARGS=--stay leaves it running)
+	@$(CARGO) run --locked --quiet $(FEATURES) -- demo $(ARGS)
+
+.PHONY: test
+test: ## install the real peers (tests/setup) and run every test
+	@mkdir -p target && rm -f $(SKIPPED)
+	tests/setup $(if $(CI),--require-all)
+	@status=0; \
+	$(CARGO) test --locked $(FEATURES) || status=$$?; \
+	if [ -s $(SKIPPED) ]; then \
+		printf '\n!!! %s TESTS WERE SKIPPED:\n' "$$(sort -u $(SKIPPED) | wc -l)"; \
+		sort -u $(SKIPPED) | sed 's/^/!!! /'; \
+	else \
+		printf '\nNothing was skipped.\n'; \
+	fi; \
+	exit $$status
+
+.PHONY: test-one
+test-one: ## run the tests whose name holds T: make test-one T=demo
+	@test -n "$(T)" || { echo "make test-one T=part-of-a-name" >&2; exit 64; }
+	$(CARGO) test --locked $(FEATURES) -- $(T)
+
+.PHONY: check
+check: ## format, lints, documentation, dependencies and layering
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked $(FEATURES) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked $(FEATURES)
+	@$(CARGO) deny --version >/dev/null 2>&1 || { \
+		echo "cargo-deny is not installed: cargo install cargo-deny --locked" >&2; exit 1; }
+	$(CARGO) deny --locked check
+	$(CARGO) test --locked $(FEATURES) --test it floors::
+
+.PHONY: build
+build: ## build target/release/sidegate
+	$(CARGO) build --release --locked $(FEATURES)
+
+.PHONY: docs
+docs: ## write the generated tables of README.md and deploy/sidegate.schema.json anew
+	$(CARGO) run --locked --quiet $(FEATURES) -- reference --into README.md
+	$(CARGO) run --locked --quiet $(FEATURES) -- schema > target/sidegate.schema.json
+	mv target/sidegate.schema.json deploy/sidegate.schema.json
+
+.PHONY: certs
+certs: ## write throw-away certificates, keys and a configuration into certs-dev/out
+	@$(CARGO) run --locked --quiet $(FEATURES) -- dev certs --out certs-dev/out --force
