@@ -44,13 +44,19 @@ impl Gate {
             (command, ports)
         });
         let (peer, ports) = starting.await;
-        Self {
+        let gate = Self {
             world,
             port: ports[0],
             admin: ports[1],
             peer,
             _folder: folder,
-        }
+        };
+        // Its ports accept a moment before it is ready.
+        eventually_so("the gate is ready", async || {
+            gate.ask("/readyz").await.head.status() == 200
+        })
+        .await;
+        gate
     }
 
     /// The listed peer `front`.
