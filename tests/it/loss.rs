@@ -59,6 +59,24 @@ async fn a_thousand_connections_at_once_are_all_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_beyond_the_limit_of_handshakes_wait_for_their_turn() {
+    let service = Fast::start().await;
+    let gate = Gate::start(&service.upstream, "[limits]\nhandshakes = 8\n").await;
+    let gate = Arc::new(gate);
+    let mut callers = JoinSet::new();
+    for _ in 0..64 {
+        let gate = Arc::clone(&gate);
+        callers.spawn(async move {
+            let mut line = open(&gate, Http::One).await;
+            let answer = line.send(get("/", &[("authorization", &gate.pass())]));
+            assert_eq!(answer.await.unwrap().status(), 200);
+        });
+    }
+    callers.join_all().await;
+    assert_eq!(service.arrived(), 64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_requests_at_once_on_ten_connections_are_all_answered() {
     let service = Fast::start().await;
     let gate = Arc::new(Gate::start(&service.upstream, "").await);
