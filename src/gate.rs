@@ -82,7 +82,7 @@ impl Gate {
         let principal = match self.judge(&request, &policy, &place, record) {
             Ok(principal) => principal,
             Err(denial) => {
-                linger(request, place.in_flight);
+                linger::linger(request, place.in_flight);
                 return Err(denial);
             }
         };

@@ -15,15 +15,24 @@ use super::InFlight;
 /// Enough for the answer to arrive and the caller to stop.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Reads on in the background, while the answer goes out. The connection counts as busy for as long.
+/// Reads on for a request that is refused before its body was looked at.
 pub fn linger(request: Request<Incoming>, in_flight: InFlight) {
-    // HTTP/2 resets one stream and keeps the answer. And to read what a caller only announced would
-    // be to ask for it.
-    let nothing_comes = request.body().is_end_stream() || request.headers().contains_key(EXPECT);
-    if request.version() == Version::HTTP_2 || nothing_comes {
-        return;
+    if needed(&request) && !request.headers().contains_key(EXPECT) {
+        read_on(request.into_body(), in_flight);
     }
-    let mut body = request.into_body();
+}
+
+/// Whether a request's unread body would cost it its answer. HTTP/2 resets one stream and keeps the
+/// answer.
+#[must_use]
+pub fn needed(request: &Request<Incoming>) -> bool {
+    request.version() != Version::HTTP_2 && !request.body().is_end_stream()
+}
+
+/// Reads a body on in the background, while the answer goes out. The connection counts as busy for
+/// as long. Not for a body that was only announced (`Expect`): to read it would be to ask for it.
+pub fn read_on(body: Incoming, in_flight: InFlight) {
+    let mut body = body;
     tokio::spawn(async move {
         let rest = async { while let Some(Ok(_)) = body.frame().await {} };
         // Whoever sends for longer is cut off after all.

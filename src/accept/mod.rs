@@ -8,7 +8,7 @@ pub mod certificate;
 mod connection;
 mod handshake;
 pub mod identity;
-mod linger;
+pub mod linger;
 pub mod message;
 pub mod peer;
 pub mod peers;
@@ -30,7 +30,6 @@ use tokio::time::Instant;
 pub use activity::InFlight;
 pub use connection::Connection;
 pub use identity::ServerIdentity;
-pub use linger::linger;
 pub use peer::Peer;
 pub use serve::Handler;
 

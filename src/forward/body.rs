@@ -16,7 +16,8 @@ use super::exchange::{Exchange, IdleTimer};
 use super::hop;
 use super::pool::Lease;
 use super::spoof::OursAlone;
-use crate::accept::InFlight;
+use crate::accept::{InFlight, linger};
+use crate::model::Denial;
 
 /// Why a body broke off.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,16 @@ pub(super) struct RequestBody {
     left: Option<u64>,
     ours: Arc<OursAlone>,
     timer: IdleTimer,
+    rest: Option<Rest>,
+}
+
+/// What to do with an unread rest, where the caller would lose its answer over it: read on.
+#[derive(Debug)]
+pub(super) struct Rest {
+    /// Marks the connection as busy meanwhile.
+    pub(super) in_flight: InFlight,
+    /// The caller only announced the body (`Expect`) and was not asked for it yet.
+    pub(super) announced: bool,
 }
 
 impl RequestBody {
@@ -49,6 +60,7 @@ impl RequestBody {
         exchange: Arc<Exchange>,
         limit: Option<u64>,
         ours: Arc<OursAlone>,
+        rest: Option<Rest>,
     ) -> Self {
         let incoming = (!incoming.is_end_stream()).then_some(incoming);
         if incoming.is_none() {
@@ -60,6 +72,7 @@ impl RequestBody {
             left: limit,
             ours,
             timer: IdleTimer::default(),
+            rest,
         }
     }
 
@@ -72,6 +85,7 @@ impl RequestBody {
             left: None,
             ours,
             timer: IdleTimer::default(),
+            rest: None,
         };
         self.incoming.is_none().then_some(empty)
     }
@@ -120,6 +134,9 @@ impl Body for RequestBody {
         let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
         };
+        if let Some(rest) = &mut this.rest {
+            rest.announced = false;
+        }
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(this.take(frame))),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(BodyError::Sender(error)))),
@@ -143,6 +160,19 @@ impl Body for RequestBody {
         self.incoming
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        // The upstream answered early, failed, or the limit was met: the caller may still be sending.
+        let (Some(incoming), Some(rest)) = (self.incoming.take(), self.rest.take()) else {
+            return;
+        };
+        let too_slow = self.exchange.cut() == Some(Denial::RequestTooSlow);
+        if !rest.announced && !too_slow && !incoming.is_end_stream() {
+            linger::read_on(incoming, rest.in_flight);
+        }
     }
 }
 

@@ -144,7 +144,9 @@ pub(super) fn address(
         .unwrap_or_else(|| PathAndQuery::from_static("/"));
     let mut uri = http::uri::Parts::default();
     uri.path_and_query = Some(path);
-    if asked.trailers {
+    // Of the two, a WebSocket's `Connection` stays: a tunnel has no trailers.
+    let trailers = asked.trailers && !head.headers.contains_key(CONNECTION);
+    if trailers {
         head.headers
             .insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -154,7 +156,7 @@ pub(super) fn address(
             if let Some(host) = host {
                 head.headers.insert(HOST, host);
             }
-            if asked.trailers {
+            if trailers {
                 // RFC 9110 10.1.4: TE speaks to the next hop only and must be named so.
                 head.headers
                     .insert(CONNECTION, HeaderValue::from_static("te"));

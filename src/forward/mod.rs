@@ -15,6 +15,7 @@ mod upgrade;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::EXPECT;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -24,14 +25,14 @@ use tokio::time::Instant;
 pub use body::{AnswerBody, BodyError};
 pub use headers::{HeaderRules, Origin};
 
-use self::body::RequestBody;
+use self::body::{RequestBody, Rest};
 use self::exchange::Exchange;
 use self::pool::{Freshness, Lease, Pool, Sender};
-use crate::accept::{Connection, InFlight};
+use crate::accept::{Connection, InFlight, linger};
 use crate::check::Principal;
 use crate::model::Denial;
 use crate::observe::Metrics;
-use crate::settings::{Settings, TimeoutSettings};
+use crate::settings::{Settings, TimeoutSettings, UpstreamProtocol};
 
 /// Passes judged requests on to the one upstream.
 #[derive(Debug)]
@@ -88,15 +89,24 @@ impl Forwarder {
         origin: Origin<'_>,
         place: Place,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let permit = Arc::clone(&self.requests)
-            .try_acquire_owned()
-            .map_err(|_| Denial::RequestLimit)?;
+        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
+            linger::linger(request, place.in_flight);
+            return Err(Denial::RequestLimit);
+        };
         let mut request = request;
         let caller = hyper::upgrade::on(&mut request);
+        let linger = linger::needed(&request).then(|| place.in_flight.another());
+        let announced = request.headers().contains_key(EXPECT);
         let (mut head, incoming) = request.into_parts();
         let asked = rules.apply(&mut head, principal, origin)?;
-        headers::address(&mut head, asked, self.pool.settings().protocol)?;
         let websocket = upgrade::prepare(&mut head, asked)?;
+        // A WebSocket is HTTP/1.1 also where everything else is h2c: servers that speak both tell
+        // them apart by the first bytes.
+        let protocol = match websocket {
+            Some(_) => UpstreamProtocol::Http1,
+            None => self.pool.settings().protocol,
+        };
+        headers::address(&mut head, asked, protocol)?;
 
         let exchange = Arc::new(Exchange::begin(&self.timeouts));
         // An extended CONNECT's body is the stream that `caller` hands over.
@@ -105,8 +115,12 @@ impl Forwarder {
         } else {
             self.body_limit
         };
-        let body = RequestBody::new(incoming, Arc::clone(&exchange), limit, rules.ours());
-        let sending = self.send(Request::from_parts(head, body), &exchange);
+        let rest = linger.map(|in_flight| Rest {
+            in_flight,
+            announced,
+        });
+        let body = RequestBody::new(incoming, Arc::clone(&exchange), limit, rules.ours(), rest);
+        let sending = self.send(Request::from_parts(head, body), protocol, &exchange);
         let (mut response, lease) = self.before_deadline(sending, &exchange).await?;
         self.metrics.upstream_answered(exchange.age());
 
@@ -127,12 +141,13 @@ impl Forwarder {
     async fn send(
         &self,
         request: Request<RequestBody>,
+        protocol: UpstreamProtocol,
         exchange: &Arc<Exchange>,
     ) -> Result<(Response<Incoming>, Lease), Denial> {
         let mut request = request;
         let mut want = Freshness::Reused;
         loop {
-            let (mut sender, freshness) = self.pool.take(want).await?;
+            let (mut sender, freshness) = self.pool.take(protocol, want).await?;
             let spare = if freshness == Freshness::Reused {
                 replay(&request)
             } else {

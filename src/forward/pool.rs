@@ -111,23 +111,28 @@ impl Pool {
         &self.settings
     }
 
-    /// A connection to send on: an idle one if `allow_reuse`, else a new one.
-    pub(super) async fn take(&self, reuse: Freshness) -> Result<(Sender, Freshness), Denial> {
-        if reuse == Freshness::Reused
-            && let Some(sender) = self.reusable().await
-        {
-            self.metrics.upstream_connection(true);
-            return Ok((sender, Freshness::Reused));
+    /// A connection to send on in this protocol: an idle one if `want` allows, else a new one.
+    pub(super) async fn take(
+        &self,
+        protocol: UpstreamProtocol,
+        want: Freshness,
+    ) -> Result<(Sender, Freshness), Denial> {
+        if want == Freshness::Reused {
+            let idle = match protocol {
+                UpstreamProtocol::Http1 => self.reusable().await,
+                UpstreamProtocol::H2c => self.share(),
+            };
+            if let Some(sender) = idle {
+                self.metrics.upstream_connection(true);
+                return Ok((sender, Freshness::Reused));
+            }
         }
-        let sender = self.connect().await?;
+        let sender = self.connect(protocol).await?;
         self.metrics.upstream_connection(false);
         Ok((sender, Freshness::New))
     }
 
     async fn reusable(&self) -> Option<Sender> {
-        if self.settings.protocol == UpstreamProtocol::H2c {
-            return self.share();
-        }
         loop {
             let Idle { mut sender, since } = locked(&self.idle).pop()?;
             if since.elapsed() >= self.settings.idle_timeout || sender.is_closed() {
@@ -157,19 +162,20 @@ impl Pool {
         ))
     }
 
-    /// Opens a connection that will carry HTTP/1.1 whatever the pool's protocol: an upgrade needs
-    /// one for itself.
-    pub(super) async fn connect(&self) -> Result<Sender, Denial> {
+    async fn connect(&self, protocol: UpstreamProtocol) -> Result<Sender, Denial> {
         let opening = async {
             match &self.settings.address {
                 UpstreamAddress::Tcp(address) => {
-                    self.start(tcp(TcpStream::connect(address).await?)).await
-                }
-                UpstreamAddress::Name(name) => {
-                    self.start(tcp(TcpStream::connect(name.as_str()).await?))
+                    self.start(tcp(TcpStream::connect(address).await?), protocol)
                         .await
                 }
-                UpstreamAddress::Unix(path) => self.start(UnixStream::connect(path).await?).await,
+                UpstreamAddress::Name(name) => {
+                    self.start(tcp(TcpStream::connect(name.as_str()).await?), protocol)
+                        .await
+                }
+                UpstreamAddress::Unix(path) => {
+                    self.start(UnixStream::connect(path).await?, protocol).await
+                }
             }
         };
         match tokio::time::timeout(self.settings.connect_timeout, opening).await {
@@ -182,12 +188,12 @@ impl Pool {
         }
     }
 
-    async fn start<S>(&self, stream: S) -> io::Result<Sender>
+    async fn start<S>(&self, stream: S, protocol: UpstreamProtocol) -> io::Result<Sender>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let stream = TokioIo::new(stream);
-        match self.settings.protocol {
+        match protocol {
             UpstreamProtocol::Http1 => {
                 let (sender, connection) = http1::Builder::new()
                     .handshake(stream)

@@ -358,3 +358,47 @@ async fn more_requests_at_once_than_allowed_are_503_with_retry_after() {
     drop(held);
     assert_eq!(waiting.await.unwrap().unwrap().status(), 502);
 }
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_end_of_the_body_still_arrives() {
+    let body = "x".repeat(1 << 20);
+    let chunked = format!("100000\r\n{body}\r\n0\r\n\r\n");
+    // Answers at once and closes, without reading a byte of the body.
+    let rude = TcpListener::bind(ANY).await.unwrap();
+    let rude_at = rude.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = rude.accept().await {
+            drop(socket.read(&mut [0; 64]).await);
+            let answer = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            drop(socket.write_all(answer.as_bytes()).await);
+            drop(socket.shutdown().await);
+            let mut rest = vec![0; 1 << 16];
+            while matches!(socket.read(&mut rest).await, Ok(1..)) {}
+        }
+    });
+    let nobody = TcpListener::bind(ANY).await.unwrap().local_addr().unwrap();
+    for (upstream, limit, status) in [
+        (rude_at, "2MiB", "403"),
+        (nobody, "2MiB", "503"),
+        (rude_at, "1KiB", "413"),
+    ] {
+        let town = Town::with(|config| {
+            let (before, after) = config.split_once("[upstream]\naddress = \"").unwrap();
+            let after = after.split_once('"').unwrap().1;
+            format!(
+                "{before}[upstream]\naddress = \"{upstream}\"{after}\n[limits]\nbody_bytes = \"{limit}\"\n"
+            )
+        })
+        .await;
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: {}\r\n",
+            bearer(&town.token())
+        );
+        let text = format!("{head}transfer-encoding: chunked\r\n\r\n{chunked}");
+        let answer = raw(&town, &text).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{limit} {answer:.200}"
+        );
+    }
+}
