@@ -122,6 +122,7 @@ impl Staying {
 impl Drop for Staying {
     fn drop(&mut self) {
         drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
