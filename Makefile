@@ -47,12 +47,25 @@ check: ## format, lints, documentation, dependencies and layering
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked $(FEATURES)
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \
 		echo "cargo-deny is not installed: cargo install cargo-deny --locked" >&2; exit 1; }
-	$(CARGO) deny --locked check
+	$(CARGO) deny --locked check bans licenses sources
+	@if $(CARGO) deny --locked fetch db >/dev/null 2>&1; then \
+		$(CARGO) deny --locked check advisories; \
+	else \
+		printf '\n!!! The advisory database cannot be reached from here: advisories were NOT checked.\n\n'; \
+	fi
 	$(CARGO) test --locked $(FEATURES) --test it floors::
 
 .PHONY: build
 build: ## build target/release/sidegate
 	$(CARGO) build --release --locked $(FEATURES)
+
+.PHONY: bench
+bench: ## measure processor time per request, memory and size (REQUESTS=10000 ROUNDS=5)
+	$(CARGO) bench --locked $(FEATURES) --bench requests
+
+.PHONY: fuzz
+fuzz: ## fuzz a parser: make fuzz F=token S=60 (needs cargo-fuzz and a nightly toolchain)
+	$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $(or $(F),token) -- -max_total_time=$(or $(S),60)
 
 .PHONY: docs
 docs: ## write the generated tables of README.md and deploy/sidegate.schema.json anew

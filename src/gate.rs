@@ -12,7 +12,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::accept::{Connection, Handler, InFlight, message};
+use crate::accept::{Connection, Handler, InFlight, linger, message};
 use crate::check::{self, Checker, Principal, Refusal, Verification};
 use crate::deny::{self, Answer, BodyForm};
 use crate::forward::{AnswerBody, Forwarder, HeaderRules, Origin, Place};
@@ -79,7 +79,13 @@ impl Gate {
         record: &mut RequestRecord,
     ) -> Result<Response<AnswerBody>, Denial> {
         let policy = self.policy.current();
-        let principal = self.judge(&request, &policy, &place, record)?;
+        let principal = match self.judge(&request, &policy, &place, record) {
+            Ok(principal) => principal,
+            Err(denial) => {
+                linger(request, place.in_flight);
+                return Err(denial);
+            }
+        };
         let keep = policy.value.judgement.keeps_token_of(principal.issuer());
         policy
             .value

@@ -8,6 +8,7 @@ pub mod certificate;
 mod connection;
 mod handshake;
 pub mod identity;
+mod linger;
 pub mod message;
 pub mod peer;
 pub mod peers;
@@ -24,10 +25,12 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 pub use activity::InFlight;
 pub use connection::Connection;
 pub use identity::ServerIdentity;
+pub use linger::linger;
 pub use peer::Peer;
 pub use serve::Handler;
 
@@ -46,6 +49,11 @@ use crate::shutdown::DrainWatch;
 const BACKOFF_FIRST: Duration = Duration::from_millis(5);
 const BACKOFF_LAST: Duration = Duration::from_secs(1);
 
+/// While all places for handshakes are taken, newcomers wait in the kernel's queue until the oldest
+/// handshake is this old; then it gives way. Shorter, and a front proxy that opens a thousand
+/// connections at once would push out its own; longer, and idle strangers would block the door.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Accepts connections and serves those that prove who they are.
 #[derive(Debug)]
 pub struct Acceptor {
@@ -62,6 +70,14 @@ struct Shared {
     handshake_deadline: Duration,
     metrics: Arc<Metrics>,
     refusals: Throttle,
+}
+
+/// A handshake that has begun.
+#[derive(Debug)]
+struct Pending {
+    task: AbortHandle,
+    remote: SocketAddr,
+    since: Instant,
 }
 
 impl Acceptor {
@@ -97,8 +113,10 @@ impl Acceptor {
         let mut backoff = BACKOFF_FIRST;
         let work = drain.clone();
         loop {
+            let full = self.full(&mut pending);
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                accepted = self.listener.accept(), if full.is_none() => accepted,
+                () = expired(full), if full.is_some() => continue,
                 () = drain.finish() => break,
                 Some(_) = tasks.join_next() => continue,
             };
@@ -117,11 +135,29 @@ impl Acceptor {
         }
         // Whoever connected before the end began gets in; whoever comes later finds a closed port.
         while let Some(Ok((socket, remote))) = now_or_never(self.listener.accept()).await {
+            while let full @ Some(_) = self.full(&mut pending) {
+                tokio::select! {
+                    () = expired(full) => {}
+                    Some(_) = tasks.join_next() => {}
+                }
+            }
             self.admit(socket, remote, &handler, &work, &mut tasks, &mut pending);
         }
         drop(self.listener);
         drop((drain, work));
         while tasks.join_next().await.is_some() {}
+    }
+
+    /// Until when the oldest handshake may keep newcomers waiting, if they have to.
+    fn full(&self, pending: &mut VecDeque<Pending>) -> Option<Instant> {
+        if pending.len() >= self.shared.handshakes {
+            pending.retain(|handshake| !handshake.task.is_finished());
+        }
+        if pending.len() < self.shared.handshakes {
+            return None;
+        }
+        let until = pending.front()?.since + PATIENCE;
+        (until > Instant::now()).then_some(until)
     }
 
     /// Starts a handshake; when there are too many, the oldest one gives way.
@@ -132,18 +168,15 @@ impl Acceptor {
         handler: &Arc<H>,
         drain: &DrainWatch,
         tasks: &mut JoinSet<()>,
-        pending: &mut VecDeque<(AbortHandle, SocketAddr)>,
+        pending: &mut VecDeque<Pending>,
     ) {
-        if pending.len() >= self.shared.handshakes {
-            pending.retain(|(task, _)| !task.is_finished());
-        }
         if pending.len() >= self.shared.handshakes
-            && let Some((oldest, remote)) = pending.pop_front()
+            && let Some(oldest) = pending.pop_front()
         {
-            oldest.abort();
+            oldest.task.abort();
             let refused =
                 Refused::without_certificate(Denial::ConnectionLimit, "gave way to a newer one");
-            self.shared.refuse(&refused, remote);
+            self.shared.refuse(&refused, oldest.remote);
         }
         let (shared, handler) = (Arc::clone(&self.shared), Arc::clone(handler));
         let drain = drain.clone();
@@ -161,7 +194,11 @@ impl Acceptor {
                 });
             }
         });
-        pending.push_back((task, remote));
+        pending.push_back(Pending {
+            task,
+            remote,
+            since: Instant::now(),
+        });
     }
 }
 
@@ -206,6 +243,12 @@ impl Shared {
         if let Some(suppressed) = self.refusals.pass() {
             refused.log(remote, suppressed);
         }
+    }
+}
+
+async fn expired(until: Option<Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until).await;
     }
 }
 

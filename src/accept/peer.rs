@@ -56,9 +56,10 @@ impl Peer {
         Arc::clone(&self.connections).try_acquire_owned()
     }
 
-    /// A peer for unit tests of later stages.
-    #[cfg(test)]
-    pub(crate) fn for_test(name: &str, issuers: &[IssuerIndex]) -> Self {
+    /// A peer for unit tests and fuzz targets of later stages.
+    #[cfg(any(test, fuzzing))]
+    #[must_use]
+    pub fn for_test(name: &str, issuers: &[IssuerIndex]) -> Self {
         Self::new(
             name.into(),
             issuers.into(),

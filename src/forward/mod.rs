@@ -115,6 +115,7 @@ impl Forwarder {
             upgrade::accept(&mut response, kind)?;
             return Ok(self.upgraded(response, caller, permit, place));
         }
+        upgrade::refused(response.status(), websocket)?;
         hop::remove(response.headers_mut());
         let Place { in_flight, .. } = place;
         Ok(response

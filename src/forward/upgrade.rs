@@ -31,7 +31,10 @@ pub(super) enum Kind {
     /// `GET` with `Upgrade: websocket`.
     Upgrade,
     /// `CONNECT` with `:protocol = websocket`.
-    ExtendedConnect,
+    ExtendedConnect {
+        /// Whether the caller sent `Sec-WebSocket-Key` nevertheless, and waits for the answer to it.
+        keyed: bool,
+    },
 }
 
 /// Finds out whether a request asks for a WebSocket, and gives its head the form for the upstream.
@@ -49,19 +52,25 @@ pub(super) fn prepare(
             return Err(Denial::RequestMalformed);
         }
         head.method = Method::GET;
-        let mut nonce = [0; 16];
-        rand::fill(&mut nonce).map_err(|_| Denial::UpstreamFailed)?;
-        let key = HeaderValue::from_str(&STANDARD.encode(nonce));
-        head.headers
-            .insert(SEC_WEBSOCKET_KEY, key.map_err(|_| Denial::UpstreamFailed)?);
+        // RFC 8441 5 knows no key. Envoy sends its client's all the same, and hands the answer back.
+        let keyed = head.headers.contains_key(SEC_WEBSOCKET_KEY);
+        if !keyed {
+            head.headers.insert(SEC_WEBSOCKET_KEY, new_key()?);
+        }
         name_upgrade(&mut head.headers);
-        return Ok(Some(Kind::ExtendedConnect));
+        return Ok(Some(Kind::ExtendedConnect { keyed }));
     }
     if !asked.websocket || head.method != Method::GET {
         return Ok(None);
     }
     name_upgrade(&mut head.headers);
     Ok(Some(Kind::Upgrade))
+}
+
+fn new_key() -> Result<HeaderValue, Denial> {
+    let mut nonce = [0; 16];
+    rand::fill(&mut nonce).map_err(|_| Denial::UpstreamFailed)?;
+    HeaderValue::from_str(&STANDARD.encode(nonce)).map_err(|_| Denial::UpstreamFailed)
 }
 
 fn name_upgrade(headers: &mut http::HeaderMap) {
@@ -82,13 +91,28 @@ pub(super) fn accept<B>(response: &mut Response<B>, kind: Kind) -> Result<(), De
     hop::remove(response.headers_mut());
     match kind {
         Kind::Upgrade => name_upgrade(response.headers_mut()),
-        Kind::ExtendedConnect => {
+        Kind::ExtendedConnect { keyed } => {
             *response.status_mut() = StatusCode::OK;
-            // The answer to a question that the caller did not ask.
-            response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+            if !keyed {
+                // The answer to a question that the caller did not ask.
+                response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+            }
         }
     }
     Ok(())
+}
+
+/// Looks at an answer that is no 101.
+///
+/// # Errors
+///
+/// [`Denial::UpstreamFailed`] when it would open a tunnel after all: to an extended `CONNECT` any 2xx
+/// says "go on" (RFC 8441 5), but an upstream that says 200 has only ignored the upgrade.
+pub(super) fn refused(status: StatusCode, kind: Option<Kind>) -> Result<(), Denial> {
+    match kind {
+        Some(Kind::ExtendedConnect { .. }) if status.is_success() => Err(Denial::UpstreamFailed),
+        Some(Kind::ExtendedConnect { .. } | Kind::Upgrade) | None => Ok(()),
+    }
 }
 
 /// Carries bytes between the two until one ends, nothing moves for `idle`, or sidegate stops.

@@ -81,8 +81,9 @@ pub(super) const MAX_LIFETIME_FORWARDED: Duration = Duration::from_secs(600);
 pub(super) const LONG_LIFETIME: Duration = Duration::from_secs(DAY);
 /// What nearly every legacy service speaks.
 pub(super) const PROTOCOL: &str = "http/1.1";
-/// Loopback connects in microseconds or not at all.
-pub(super) const CONNECT_TIMEOUT: Bounded<Duration> = millis(1_000, 10, 60_000);
+/// Loopback connects in microseconds, unless the service's queue is full (Python's holds five): then
+/// the kernel tries again after one second and after three.
+pub(super) const CONNECT_TIMEOUT: Bounded<Duration> = millis(5_000, 10, 60_000);
 /// Longer than a slow page, as in nginx.
 pub(super) const RESPONSE_TIMEOUT: Bounded<Duration> = millis(60_000, 100, DAY * 1_000);
 /// Shorter than the 5 s keep-alive of common servers, so that a pooled connection is rarely stale.
@@ -93,8 +94,9 @@ pub(super) const ARRAYS: &str = "join";
 pub(super) const CONNECTIONS: Bounded<u32> = count(4_096, 1, 1_000_000);
 /// Half of all: one proxy gone wild leaves room for the others.
 pub(super) const CONNECTIONS_PER_PEER: Bounded<u32> = count(2_048, 1, 1_000_000);
-/// A handshake costs about a millisecond of processor: more at once only make all of them late.
-pub(super) const HANDSHAKES: Bounded<u32> = count(128, 1, 65_536);
+/// As many as a proxy may open at once when it starts anew, and as the kernel holds for us. The more
+/// there are, the longer a stranger's idle ones take to push out an honest one.
+pub(super) const HANDSHAKES: Bounded<u32> = count(1_024, 1, 65_536);
 /// RFC 9113 6.5.2 recommends no less than 100.
 pub(super) const STREAMS: Bounded<u32> = count(100, 1, 10_000);
 /// As many as connections: one for each of an HTTP/1.1 crowd, and a bound for the service behind.

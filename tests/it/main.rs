@@ -4,11 +4,17 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod curl;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
 mod floors;
+#[cfg(test)]
+mod front_proxies;
+#[cfg(test)]
+mod grpc;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
@@ -18,8 +24,18 @@ mod limits;
 #[cfg(test)]
 mod live_attacks;
 #[cfg(test)]
+mod loss;
+#[cfg(test)]
 mod mtls;
+#[cfg(test)]
+mod prometheus;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod settings;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod streaming;
+#[cfg(test)]
+mod websocket;

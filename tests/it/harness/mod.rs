@@ -4,6 +4,12 @@
 // Each test module uses its part.
 #![allow(dead_code, reason = "each test module uses its part of the harness")]
 
+pub(crate) mod peer;
+pub(crate) mod plain;
+pub(crate) mod process;
+pub(crate) mod service;
+pub(crate) mod street;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,6 +23,10 @@ use sidegate::settings::{Overrides, Settings};
 use sidegate::startup::{self, Running};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+/// What has not happened by then will not: far beyond what a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The loopback address with a free port to be found.
 pub(crate) const ANY: &str = "127.0.0.1:0";
@@ -138,10 +148,16 @@ pub(crate) fn seen_header(response: &Response<Bytes>, name: &str) -> Vec<String>
         .collect()
 }
 
-/// Polls until `condition` holds. The only place in the tests that sleeps.
+/// Polls until `condition` holds.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
-        if condition() {
+    eventually_so(what, async || condition()).await;
+}
+
+/// The same with a condition that has to ask somebody. The only place in the tests that sleeps.
+pub(crate) async fn eventually_so(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if condition().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
