@@ -60,8 +60,10 @@ pub(super) fn demo(args: &Demo) -> u8 {
 async fn run(args: &Demo) -> Result<u8, Failure> {
     // Whoever interrupts wants the folder gone, too: dropping the future removes it.
     let (stage, code) = tokio::select! {
-        played = play(args) => played?,
+        // In this order, so that signals are caught before the folder is made.
+        biased;
         result = interrupted() => return Ok(result.map(|()| FAILED)?),
+        played = play(args) => played?,
     };
     if args.stay && code == DONE {
         stay::stay(&stage).await?;
