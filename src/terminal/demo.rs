@@ -49,51 +49,22 @@ pub(super) fn demo(args: &Demo) -> u8 {
             return FAILED;
         }
     };
-    let code = runtime.block_on(async {
-        // Whoever interrupts wants the folder gone, too: dropping the future removes it.
-        tokio::select! {
-            played = play(args) => played.unwrap_or_else(|error| {
-                complain(&*error);
-                FAILED
-            }),
-            result = interrupted(), if !args.stay => {
-                if let Err(error) = result {
-                    complain(&error);
-                }
-                FAILED
-            }
-        }
+    let code = runtime.block_on(run(args)).unwrap_or_else(|error| {
+        complain(&*error);
+        FAILED
     });
     runtime.shutdown_background();
     code
 }
 
-async fn play(args: &Demo) -> Result<u8, Failure> {
-    let stage = Stage::set(args).await?;
-    show(&format!(
-        "The gate listens on {} and the service behind it on {}.\n",
-        stage.gate.address, stage.echo.address
-    ));
-    let cast = cast(&stage.world)?;
-    let mut rows = Vec::new();
-    for scenario in &cast {
-        rows.push(Row {
-            name: scenario.name,
-            must: &scenario.must,
-            was: stage.perform(scenario).await?,
-        });
-    }
-    show(&table(&rows));
-    let wrong = rows.iter().filter(|row| !row.is_right()).count();
-    let reached = rows
-        .iter()
-        .filter(|row| row.was.seen != Seen::Nothing)
-        .count();
-    let served = stage.echo.served();
-    // One more look at the service's own count: nothing may have come later, or on the side.
-    let counted = served == reached as u64;
-    show(&verdict(rows.len(), wrong, reached, served));
-    let code = if wrong == 0 && counted { DONE } else { FAILED };
+async fn run(args: &Demo) -> Result<u8, Failure> {
+    // Whoever interrupts wants the folder gone, too: dropping the future removes it.
+    let (stage, code) = tokio::select! {
+        // In this order, so that signals are caught before the folder is made.
+        biased;
+        result = interrupted() => return Ok(result.map(|()| FAILED)?),
+        played = play(args) => played?,
+    };
     if args.stay && code == DONE {
         stay::stay(&stage).await?;
     }
@@ -101,8 +72,24 @@ async fn play(args: &Demo) -> Result<u8, Failure> {
     Ok(code)
 }
 
+async fn play(args: &Demo) -> Result<(Stage, u8), Failure> {
+    let stage = Stage::set(args, |config| config).await?;
+    show(&format!(
+        "The gate listens on {} and the service behind it on {}.\n",
+        stage.gate.address, stage.echo.address
+    ));
+    let cast = cast(&stage.world)?;
+    let rows = stage.perform_all(&cast).await?;
+    show(&table(&rows));
+    let verdict = Verdict::of(&rows, stage.echo.served());
+    show(&verdict.text());
+    let code = if verdict.is_good() { DONE } else { FAILED };
+    Ok((stage, code))
+}
+
 impl Stage {
-    async fn set(args: &Demo) -> Result<Self, Failure> {
+    /// Makes the world and starts the gate on its configuration, changed by `change`.
+    async fn set(args: &Demo, change: impl FnOnce(String) -> String) -> Result<Self, Failure> {
         let folder = Scratch::create("sidegate-demo")?;
         let world = World::create(folder.path(), Timestamp::now())?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -113,7 +100,7 @@ impl Stage {
         config.push_str(&format!(
             "\n[log]\nlevel = \"{level}\"\nformat = \"text\"\n"
         ));
-        world.write("sidegate.toml", &config)?;
+        world.write("sidegate.toml", &change(config))?;
         let path = folder.path().join("sidegate.toml");
         let (settings, _) = Settings::load(&path, &Overrides::default())?;
         log::start(&settings.log);
@@ -126,6 +113,18 @@ impl Stage {
             echo,
             _folder: folder,
         })
+    }
+
+    async fn perform_all<'a>(&self, cast: &'a [Scenario]) -> Result<Vec<Row<'a>>, Failure> {
+        let mut rows = Vec::new();
+        for scenario in cast {
+            rows.push(Row {
+                name: scenario.name,
+                must: &scenario.must,
+                was: self.perform(scenario).await?,
+            });
+        }
+        Ok(rows)
     }
 
     /// Lets one caller call and finds out what came of it.
@@ -248,15 +247,45 @@ fn table(rows: &[Row<'_>]) -> String {
     text
 }
 
-fn verdict(callers: usize, wrong: usize, reached: usize, served: u64) -> String {
-    let count = format!("The service served {served} requests, of {reached} callers.");
-    if wrong == 0 && served == reached as u64 {
-        let refused = callers - reached;
-        format!(
-            "{GOOD}All {callers} callers got what they must: {reached} in, {refused} out.{GOOD:#} {count}"
-        )
-    } else {
-        format!("{BAD}{wrong} of {callers} callers got something else.{BAD:#} {count}")
+struct Verdict {
+    callers: usize,
+    wrong: usize,
+    reached: usize,
+    /// The service's own count: nothing may have come later, or on the side.
+    served: u64,
+}
+
+impl Verdict {
+    fn of(rows: &[Row<'_>], served: u64) -> Self {
+        let count = |which: fn(&Row<'_>) -> bool| rows.iter().filter(|row| which(row)).count();
+        Self {
+            callers: rows.len(),
+            wrong: count(|row| !row.is_right()),
+            reached: count(|row| row.was.seen != Seen::Nothing),
+            served,
+        }
+    }
+
+    fn is_good(&self) -> bool {
+        self.wrong == 0 && self.served == self.reached as u64
+    }
+
+    fn text(&self) -> String {
+        let Self {
+            callers,
+            wrong,
+            reached,
+            served,
+        } = self;
+        let count = format!("The service served {served} requests, of {reached} callers.");
+        if self.is_good() {
+            let refused = callers - reached;
+            format!(
+                "{GOOD}All {callers} callers got what they must: {reached} in, {refused} out.{GOOD:#} {count}"
+            )
+        } else {
+            format!("{BAD}{wrong} of {callers} callers got something else.{BAD:#} {count}")
+        }
     }
 }
 
@@ -265,4 +294,50 @@ pub(super) fn show(text: &str) {
     let mut out = anstream::stdout();
     // That the reader went away (`| head`) is no failure.
     drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARGS: Demo = Demo {
+        stay: false,
+        port: 0,
+        verbose: false,
+    };
+
+    /// The callers that get something else when the gate is configured like this.
+    async fn wrong_with(change: impl FnOnce(String) -> String) -> Vec<&'static str> {
+        let stage = Stage::set(&ARGS, change).await.unwrap();
+        let cast = cast(&stage.world).unwrap();
+        let rows = stage.perform_all(&cast).await.unwrap();
+        let text = table(&rows);
+        let wrong = cast.iter().zip(&rows).filter(|(_, row)| !row.is_right());
+        let names: Vec<_> = wrong.map(|(scenario, _)| scenario.name).collect();
+        assert_eq!(text.matches("WRONG").count(), names.len(), "{text}");
+        assert_eq!(text.matches("must be: ").count(), names.len(), "{text}");
+        names
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_lets_somebody_in_is_found_out() {
+        let any_issuer = |config: String| {
+            config.replace("issuers = [\"main\"]", "issuers = [\"main\", \"partner\"]")
+        };
+        assert_eq!(
+            wrong_with(any_issuer).await,
+            ["good token of the other peer's issuer"]
+        );
+        let no_crl = |config: String| config.replace("client_crl = \"ca.crl\"", "");
+        assert_eq!(wrong_with(no_crl).await, ["revoked certificate"]);
+    }
+
+    #[tokio::test]
+    async fn a_gate_that_keeps_a_friend_out_is_found_out() {
+        let one_algorithm = |config: String| config.replace("\"ES256\", \"RS256\"", "\"ES256\"");
+        assert_eq!(
+            wrong_with(one_algorithm).await,
+            ["good, with the next key (RS256)"]
+        );
+    }
 }

@@ -1,11 +1,14 @@
 //! The newcomer's first command: `sidegate demo` through the binary, and every command it prints.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+use crate::harness::eventually;
+use crate::harness::peer::installed;
 
 const SIDEGATE: &str = env!("CARGO_BIN_EXE_sidegate");
 
@@ -122,26 +125,8 @@ impl Staying {
 impl Drop for Staying {
     fn drop(&mut self) {
         drop(self.child.kill());
+        drop(self.child.wait());
     }
-}
-
-/// Whether the program is there. Where it is not, `make test` says last that a test was skipped.
-fn installed(program: &str) -> bool {
-    if Command::new(program).arg("--version").output().is_ok() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "{program} is not installed, and CI skips nothing: run tests/setup"
-    );
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    let line = format!("SKIPPED: {test}: {program} is not installed; tests/setup installs it\n");
-    let summary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/skipped-tests.txt");
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.append(true).create(true).open(summary).unwrap();
-    file.write_all(line.as_bytes()).unwrap();
-    false
 }
 
 fn pasted(command: &str) -> Output {
@@ -185,7 +170,7 @@ fn did_what_it_says(says: &str, output: &Output) {
 
 #[test]
 fn every_command_that_the_staying_demo_prints_does_what_it_says() {
-    if !installed("curl") {
+    if installed("curl").is_none() {
         return;
     }
     // A blank and a quote: the printed paths must be words of a shell all the same.
@@ -206,13 +191,25 @@ fn every_command_that_the_staying_demo_prints_does_what_it_says() {
     assert_eq!(left, 0, "Ctrl-C must remove the folder");
 }
 
-#[test]
-fn an_interrupted_demo_leaves_nothing_behind() {
+#[tokio::test]
+async fn an_interrupted_demo_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let mut demo = Staying::start(folder.path());
-    kill_process(Pid::from_child(&demo.child), Signal::TERM).unwrap();
-    assert!(demo.child.wait().unwrap().success());
-    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    let left = || folder.path().read_dir().unwrap().count();
+    let mut staying = Staying::start(folder.path());
+    kill_process(Pid::from_child(&staying.child), Signal::TERM).unwrap();
+    assert!(staying.child.wait().unwrap().success());
+    assert_eq!(left(), 0);
+
+    let mut early = Command::new(SIDEGATE)
+        .arg("demo")
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the folder is made", || left() == 1).await;
+    kill_process(Pid::from_child(&early), Signal::INT).unwrap();
+    early.wait().unwrap();
+    assert_eq!(left(), 0);
 }
 
 #[test]
