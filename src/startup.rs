@@ -36,11 +36,12 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// An issuer's keys.
-    #[error("issuer \"{issuer}\": {cause}")]
+    #[error("issuer \"{issuer}\"")]
     Keys {
         /// The issuer's name in the configuration.
         issuer: Arc<str>,
         /// What was wrong with them.
+        #[source]
         cause: LoadKeysError,
     },
     /// An address is taken or not ours.

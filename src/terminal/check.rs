@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{DONE, FAILED, USAGE, complain, say};
+use super::{DONE, FAILED, USAGE, complain, explain, say};
 use crate::accept::ServerIdentity;
 use crate::jwks;
 use crate::model::Timestamp;
@@ -56,7 +56,9 @@ impl Report {
                         report.line("warning", &format!("issuer \"{}\": {warning}", issuer.name));
                     }
                 }
-                Err(error) => report.fail(&format!("issuer \"{}\": {error}", issuer.name)),
+                Err(error) => {
+                    report.fail(&format!("issuer \"{}\": {}", issuer.name, explain(&error)));
+                }
             }
         }
         report.line("ok", &format!("{} peers may connect", settings.peers.len()));

@@ -12,6 +12,8 @@ mod reference;
 mod run;
 mod stay;
 
+use std::error::Error;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -54,21 +56,24 @@ fn settings_error(error: &SettingsError) -> ExitCode {
 
 /// Prints to standard output. That the reader went away (`| head`) is no failure.
 fn say(text: &str) -> u8 {
-    use std::io::Write as _;
     drop(std::io::stdout().write_all(format!("{}\n", text.trim_end()).as_bytes()));
     DONE
 }
 
 /// Prints an error with its causes to standard error.
-fn complain(error: &dyn std::error::Error) {
-    use std::io::Write as _;
-    let mut text = format!("sidegate: {error}\n");
+fn complain(error: &dyn Error) {
+    drop(std::io::stderr().write_all(format!("sidegate: {}\n", explain(error)).as_bytes()));
+}
+
+/// An error and what is behind it, in one line unless it has several itself.
+fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!("  because: {error}\n"));
+        text.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    text
 }
 
 /// Completes when the process is asked to end, by Ctrl-C or by SIGTERM.

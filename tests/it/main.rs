@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod check_command;
+#[cfg(test)]
 mod curl;
 #[cfg(test)]
 mod demo;

@@ -1,6 +1,6 @@
 //! The configuration from outside: what starts, what does not, and in which words.
 
-mod broken;
+pub(crate) mod broken;
 mod schema;
 
 use std::net::SocketAddr;

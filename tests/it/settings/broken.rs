@@ -4,7 +4,7 @@
 //! end of the file. The words are without the quoted source line.
 
 /// A small configuration that starts.
-pub(super) const BASE: &str = r#"[tls]
+pub(crate) const BASE: &str = r#"[tls]
 certificate = "tls.crt"
 private_key = "tls.key"
 client_ca = "ca.crt"
@@ -42,7 +42,7 @@ keys = { file = "jwks.json" }
 "#;
 
 /// What is replaced, by what, and what is said.
-pub(super) const ROWS: &[(&str, &str, &str)] = &[
+pub(crate) const ROWS: &[(&str, &str, &str)] = &[
     // The ten that `sidegate check` shows first
     (
         r#"client_ca = "ca.crt""#,
