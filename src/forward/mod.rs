@@ -189,7 +189,9 @@ impl Forwarder {
     ) -> Result<T, Denial> {
         let limit = self.pool.settings().response_timeout;
         let mut sending = std::pin::pin!(sending);
-        let mut timer = std::pin::pin!(tokio::time::sleep(limit));
+        let first = exchange.last_moved() + limit;
+        let first = exchange.end().map_or(first, |end| end.min(first));
+        let mut timer = std::pin::pin!(tokio::time::sleep_until(first));
         loop {
             tokio::select! {
                 biased;
@@ -199,7 +201,12 @@ impl Forwarder {
             let deadline = exchange.last_moved() + limit;
             let now = Instant::now();
             if exchange.end().is_some_and(|end| end <= now) {
-                return Err(Denial::RequestTooSlow);
+                // Who was slow: the caller with its request, or the upstream with its answer?
+                return Err(if exchange.is_request_done() {
+                    Denial::UpstreamTooSlow
+                } else {
+                    Denial::RequestTooSlow
+                });
             }
             if deadline <= now {
                 return Err(Denial::UpstreamTooSlow);

@@ -6,7 +6,10 @@ use sidegate::lab::{CallError, Http};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::harness::{ANY, Town, bearer, eventually, get, raw, request, seen};
+use crate::harness::process::Gate;
+use crate::harness::{
+    ANY, Town, bearer, eventually, eventually_so, get, local, raw, request, seen,
+};
 
 /// The standard configuration with more under one of its tables.
 fn and(table: &str, lines: &str) -> impl FnOnce(String) -> String {
@@ -199,7 +202,7 @@ async fn a_header_that_does_not_end_is_408_while_a_silent_connection_waits_longe
 }
 
 #[tokio::test]
-async fn a_body_that_stalls_is_408_and_a_deadline_ends_the_whole_exchange() {
+async fn a_body_that_stalls_is_408() {
     let town = Town::with(and("timeouts", "stream_idle = \"1s\"")).await;
     let head = format!(
         "POST / HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\ncontent-length: 10\r\n\r\nabc",
@@ -401,4 +404,57 @@ async fn an_answer_that_comes_before_the_end_of_the_body_still_arrives() {
             "{limit} {answer:.200}"
         );
     }
+}
+
+#[tokio::test]
+async fn the_deadline_of_the_whole_exchange_blames_whoever_was_slow() {
+    let silent = TcpListener::bind(ANY).await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let town = Town::with(|config| {
+        let (before, after) = config.split_once("[upstream]\naddress = \"").unwrap();
+        let after = after.split_once('"').unwrap().1;
+        format!(
+            "{before}[upstream]\naddress = \"{address}\"{after}\n[timeouts]\nrequest = \"1s\"\n"
+        )
+    })
+    .await;
+    let token = bearer(&town.token());
+    let call = get("/", &[("authorization", &token)]);
+    let answer = town
+        .front(Http::Two)
+        .call(town.gate.address, call)
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 504);
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\nauthorization: {token}\r\ncontent-length: 10\r\n\r\nabc"
+    );
+    let answer = raw(&town, &head).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    drop(silent);
+}
+
+#[tokio::test]
+async fn too_many_open_files_pause_the_door_and_it_opens_again() {
+    let echo = sidegate::lab::Echo::start(ANY.parse().unwrap())
+        .await
+        .unwrap();
+    let upstream = echo.address.to_string();
+    let gate = Gate::under("ulimit -n 48; exec \"$@\"", &upstream, "").await;
+    let address = local(gate.port);
+    let mut crowd = Vec::new();
+    for _ in 0..64 {
+        crowd.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    eventually("the system has said no", || {
+        gate.log().contains("cannot accept connections")
+    })
+    .await;
+    crowd.clear();
+    eventually_so("a good caller gets in again", async || {
+        let call = get("/", &[("authorization", &gate.pass())]);
+        let answer = gate.front(Http::One).call(address, call).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
 }

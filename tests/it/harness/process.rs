@@ -29,6 +29,11 @@ pub(crate) struct Gate {
 impl Gate {
     /// Starts it in front of `upstream`, with `more` added to the configuration.
     pub(crate) async fn start(upstream: &str, more: &str) -> Self {
+        Self::under("exec \"$@\"", upstream, more).await
+    }
+
+    /// The same, started by this shell script, which finds the command in its arguments.
+    pub(crate) async fn under(script: &str, upstream: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let world = World::create(folder.path(), Timestamp::now()).unwrap();
         let starting = peer::start("sidegate", |_| {
@@ -36,10 +41,17 @@ impl Gate {
             let address = |port| local(port).to_string();
             let config = world.config(&address(ports[0]), &address(ports[1]), upstream);
             world
-                .write("sidegate.toml", &format!("{config}\n{more}"))
+                .write("sidegate.toml", &format!("{config}\n{}", with_level(more)))
                 .unwrap();
-            let mut command = Command::new(env!("CARGO_BIN_EXE_sidegate"));
-            command.args(["run", "--log-level", "warn", "--config"]);
+            let mut command = Command::new("sh");
+            command.args([
+                "-c",
+                script,
+                "sh",
+                env!("CARGO_BIN_EXE_sidegate"),
+                "run",
+                "--config",
+            ]);
             command.arg(world.folder.join("sidegate.toml"));
             (command, ports)
         });
@@ -57,6 +69,11 @@ impl Gate {
         })
         .await;
         gate
+    }
+
+    /// Everything it has written.
+    pub(crate) fn log(&self) -> String {
+        self.peer.output()
     }
 
     /// The listed peer `front`.
@@ -130,4 +147,12 @@ fn unique() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed).to_string()
+}
+
+/// Quiet, unless the test says otherwise.
+fn with_level(more: &str) -> String {
+    if more.contains("[log]") {
+        return more.to_owned();
+    }
+    format!("{more}\n[log]\nlevel = \"warn\"\n")
 }
