@@ -1,6 +1,6 @@
 //! What never leaves: tokens, keys and what nobody has verified, at any log level, on any page.
 
-use sidegate::lab::{Echo, Http};
+use sidegate::lab::{Echo, Http, World};
 
 use crate::harness::process::Gate;
 use crate::harness::{ANY, bearer, eventually, get};
@@ -10,25 +10,7 @@ async fn no_token_and_no_unverified_claim_is_logged_at_any_level() {
     let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
     let more = "[log]\nlevel = \"trace\"\nformat = \"json\"\n";
     let gate = Gate::start(&echo.address.to_string(), more).await;
-    let world = &gate.world;
-    let good = world.token().sign(&world.key).unwrap();
-    // Rightly formed, signed by somebody else, and full of words that must not be repeated.
-    let forged = world
-        .token()
-        .claim("sub", "forged-subject")
-        .claim("kid", "forged-claim");
-    let header = r#"{"alg":"ES256","kid":"forged-kid"}"#;
-    let forged = world
-        .partner_key
-        .sign(header, forged.payload().as_bytes())
-        .unwrap();
-    let foreign = world
-        .token()
-        .claim("sub", "stranger-subject")
-        .sign(&world.partner_key)
-        .unwrap();
-    let expired = world.token().claim("exp", 1).sign(&world.key).unwrap();
-    let tokens = [good, forged, foreign, expired];
+    let tokens = tokens(&gate.world);
     for http in [Http::One, Http::Two] {
         for token in &tokens {
             let fields = [
@@ -80,6 +62,28 @@ async fn no_token_and_no_unverified_claim_is_logged_at_any_level() {
     ] {
         assert!(log.contains(word), "{word} is missing");
     }
+}
+
+/// One good token, and three that are refused: signed by somebody else under an unknown and under a
+/// foreign key's name, and expired. The bad ones are full of words that must not be repeated.
+fn tokens(world: &World) -> [String; 4] {
+    let good = world.token().sign(&world.key).unwrap();
+    let forged = world
+        .token()
+        .claim("sub", "forged-subject")
+        .claim("kid", "forged-claim");
+    let header = r#"{"alg":"ES256","kid":"forged-kid"}"#;
+    let forged = world
+        .partner_key
+        .sign(header, forged.payload().as_bytes())
+        .unwrap();
+    let foreign = world
+        .token()
+        .claim("sub", "stranger-subject")
+        .sign(&world.partner_key)
+        .unwrap();
+    let expired = world.token().claim("exp", 1).sign(&world.key).unwrap();
+    [good, forged, foreign, expired]
 }
 
 #[tokio::test]
