@@ -114,6 +114,8 @@ impl Gate {
         place: &Place,
         record: &mut RequestRecord,
     ) -> Result<Principal, Denial> {
+        let now = (self.clock)();
+        let peer = place.connection.peer(now)?;
         message::check(request, &self.limits)?;
         let began = Instant::now();
         let token = policy.value.judgement.places().find(request.headers())?;
@@ -121,8 +123,8 @@ impl Gate {
             &policy.value.judgement,
             policy.generation,
             &token,
-            place.connection.peer(),
-            (self.clock)(),
+            &peer,
+            now,
         );
         self.metrics.token_judged(began.elapsed());
         match judged {
@@ -161,7 +163,7 @@ impl Handler for Gate {
         let mut record = RequestRecord::open(
             Arc::clone(&self.metrics),
             connection.remote(),
-            Arc::clone(connection.peer().name()),
+            Arc::clone(connection.name()),
             Arc::clone(&request_id),
             &request,
         );

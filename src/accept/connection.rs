@@ -1,23 +1,38 @@
-//! One open connection: whose it is, what it may use, and how it ended.
+//! One open connection: whose it is, whether that still holds, and how it ended.
 //!
-//! Held by everything that works on the connection, upgraded streams included; when the last of
-//! them lets go, the permits return and the end is counted.
+//! The certificate was judged in the handshake, under the client CAs, revocation lists and peers of
+//! that moment. Those change, and the certificate ages: every request asks again, which costs a
+//! comparison unless something did change. Held by everything that works on the connection, upgraded
+//! streams included; when the last of them lets go, the permits return and the end is counted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::Activity;
+use super::identity::ServerIdentity;
 use super::peer::Peer;
+use crate::model::{Denial, Timestamp};
 use crate::observe::{Closed, Metrics};
+use crate::reload::{Generation, Reader};
 use crate::shutdown::DrainWatch;
+
+/// A certificate that lives longer than this is looked at again then; timers have an end.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// A connection that passed the handshake.
 #[derive(Debug)]
 pub struct Connection {
-    peer: Peer,
+    name: Arc<str>,
+    chain: Box<[CertificateDer<'static>]>,
+    identity: Reader<ServerIdentity>,
+    verdict: ArcSwap<Verdict>,
+    clock: fn() -> Timestamp,
     remote: SocketAddr,
     activity: Arc<Activity>,
     drain: DrainWatch,
@@ -26,17 +41,41 @@ pub struct Connection {
     _permits: [OwnedSemaphorePermit; 2],
 }
 
+/// What was found about the certificate, and under which edition of the trust.
+#[derive(Debug)]
+struct Verdict {
+    under: Generation,
+    peer: Result<Peer, Denial>,
+}
+
+/// What a handshake proved, and under what.
+#[derive(Debug)]
+pub(super) struct Proven {
+    pub(super) peer: Peer,
+    pub(super) chain: Box<[CertificateDer<'static>]>,
+    pub(super) under: Generation,
+}
+
 impl Connection {
     pub(super) fn open(
-        peer: Peer,
+        proven: Proven,
+        (identity, clock): (Reader<ServerIdentity>, fn() -> Timestamp),
         remote: SocketAddr,
         drain: DrainWatch,
         metrics: Arc<Metrics>,
         permits: [OwnedSemaphorePermit; 2],
     ) -> Self {
         metrics.connection_opened();
+        let Proven { peer, chain, under } = proven;
         Self {
-            peer,
+            name: Arc::clone(peer.name()),
+            chain,
+            identity,
+            verdict: ArcSwap::from_pointee(Verdict {
+                under,
+                peer: Ok(peer),
+            }),
+            clock,
             remote,
             activity: Arc::new(Activity::new()),
             drain,
@@ -46,10 +85,72 @@ impl Connection {
         }
     }
 
-    /// Who is at the other end.
+    /// What the peer was called when it connected, for logs.
     #[must_use]
-    pub fn peer(&self) -> &Peer {
-        &self.peer
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Who is at the other end, if it would still get in at the time `now`.
+    ///
+    /// # Errors
+    ///
+    /// The reason of stage `tls` why not.
+    pub fn peer(&self, now: Timestamp) -> Result<Peer, Denial> {
+        let identity = self.identity.current();
+        let verdict = self.verdict.load();
+        if verdict.under == identity.generation {
+            return valid(&verdict.peer, now);
+        }
+        // SECURITY: the trust has changed since this connection was judged. Guarded by
+        // `a_change_of_trust_reaches_connections_that_are_open`.
+        let peer = identity.value.verifier.judge_again(&self.chain, now);
+        let verdict = Arc::new(Verdict {
+            under: identity.generation,
+            peer,
+        });
+        self.verdict.store(Arc::clone(&verdict));
+        valid(&verdict.peer, now)
+    }
+
+    /// Completes when the peer would not get in any more: its certificate has expired or is not
+    /// trusted or listed any longer.
+    pub async fn distrusted(&self) -> Denial {
+        let mut identity = self.identity.clone();
+        loop {
+            let now = (self.clock)();
+            let left = match self.peer(now) {
+                Ok(peer) => peer
+                    .certificate()
+                    .not_after
+                    .map(|end| end.plus(Duration::from_secs(1)).since(now)),
+                Err(denial) => return denial,
+            };
+            let wait = left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+            tokio::select! {
+                more = identity.changed() => if !more {
+                    // Nobody is left who could change it; only time can.
+                    tokio::time::sleep(wait).await;
+                },
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Whether an answer should say that it is the last one.
+    pub(super) fn is_ending(&self) -> bool {
+        self.drain.is_finishing() || self.verdict.load().peer.is_err()
+    }
+
+    /// The cause of an end without an error.
+    pub(super) fn why_ended(&self) -> Closed {
+        if self.verdict.load().peer.is_err() {
+            Closed::Trust
+        } else if self.drain.is_finishing() {
+            Closed::Drain
+        } else {
+            Closed::Peer
+        }
     }
 
     /// The address of the socket's other end.
@@ -70,6 +171,14 @@ impl Connection {
 
     pub(super) fn ends(&self, cause: Closed) {
         self.cause.store(cause as u8, Ordering::Relaxed);
+    }
+}
+
+fn valid(peer: &Result<Peer, Denial>, now: Timestamp) -> Result<Peer, Denial> {
+    let peer = peer.as_ref().map_err(|denial| *denial)?;
+    match peer.certificate().not_after {
+        Some(end) if now > end => Err(Denial::CertificateExpired),
+        Some(_) | None => Ok(peer.clone()),
     }
 }
 

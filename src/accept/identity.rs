@@ -16,13 +16,15 @@ use super::peers::PeerTable;
 use super::verifier::PeerVerifier;
 use crate::model::Timestamp;
 use crate::pem::{self, PemError};
-use crate::settings::{PeerSettings, TlsSettings, TlsVersion};
+use crate::settings::{Settings, TlsSettings, TlsVersion};
 
 /// One generation of certificate, key, client CAs, revocation lists and peers. They are published
 /// as one value because a handshake must not see half of an old one.
 #[derive(Clone, Debug)]
 pub struct ServerIdentity {
     pub(super) config: Arc<ServerConfig>,
+    /// The same verifier that the configuration holds, for connections that are open already.
+    pub(super) verifier: Arc<PeerVerifier>,
     /// The last valid moment of the gate's own leaf, for the expiry metric.
     pub not_after: Option<Timestamp>,
     /// The last valid moment of the client CA that ends first.
@@ -71,16 +73,14 @@ pub enum IdentityError {
 }
 
 impl ServerIdentity {
-    /// Reads every file and builds the configuration.
+    /// Reads every file and builds the configuration. `previous` is the identity in force, whose
+    /// counts of connections go on.
     ///
     /// # Errors
     ///
     /// [`IdentityError`], naming the file, when any part is missing, broken or does not fit another.
-    pub fn load(
-        tls: &TlsSettings,
-        peers: &[PeerSettings],
-        connections_per_peer: usize,
-    ) -> Result<Self, IdentityError> {
+    pub fn load(settings: &Settings, previous: Option<&Self>) -> Result<Self, IdentityError> {
+        let tls = &settings.tls;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let chain = pem::certificates(&tls.certificate)?;
         let key = pem::private_key(&tls.private_key)?;
@@ -89,15 +89,14 @@ impl ServerIdentity {
             path: tls.certificate.clone(),
         })?;
         let (client_verifier, client_ca_not_after) = client_verifier(tls, &provider)?;
-        let verifier = PeerVerifier::new(
-            client_verifier,
-            PeerTable::build(peers, connections_per_peer),
-        );
+        let before = previous.map(|identity| identity.verifier.peers());
+        let table = PeerTable::build(settings, before);
+        let verifier = Arc::new(PeerVerifier::new(client_verifier, table));
 
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(tls.min_version))
             .map_err(IdentityError::Version)?
-            .with_client_cert_verifier(Arc::new(verifier))
+            .with_client_cert_verifier(Arc::clone(&verifier) as Arc<_>)
             .with_single_cert(chain, key)
             .map_err(|cause| IdentityError::Mismatch {
                 key: tls.private_key.clone(),
@@ -112,6 +111,7 @@ impl ServerIdentity {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Self {
             config: Arc::new(config),
+            verifier,
             not_after: leaf.not_after,
             client_ca_not_after,
             certificate: leaf,

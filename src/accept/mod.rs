@@ -33,11 +33,12 @@ pub use identity::ServerIdentity;
 pub use peer::Peer;
 pub use serve::Handler;
 
+use self::connection::Proven;
 use self::handshake::{Refused, handshake};
 use self::serve::Serving;
 use self::stream::PeerStream;
 use self::throttle::Throttle;
-use crate::model::Denial;
+use crate::model::{Denial, Timestamp};
 use crate::observe::Metrics;
 use crate::reload::Reader;
 use crate::settings::{LimitSettings, TimeoutSettings};
@@ -63,6 +64,7 @@ pub struct Acceptor {
 #[derive(Debug)]
 struct Shared {
     identity: Reader<ServerIdentity>,
+    clock: fn() -> Timestamp,
     serving: Serving,
     open: Arc<Semaphore>,
     handshakes: usize,
@@ -85,12 +87,14 @@ impl Acceptor {
     pub fn new(
         listener: TcpListener,
         identity: Reader<ServerIdentity>,
+        clock: fn() -> Timestamp,
         limits: &LimitSettings,
         timeouts: &TimeoutSettings,
         metrics: Arc<Metrics>,
     ) -> Self {
         let shared = Shared {
             identity,
+            clock,
             serving: Serving::new(limits, timeouts),
             open: Arc::new(Semaphore::new(limits.connections)),
             handshakes: limits.handshakes,
@@ -210,7 +214,8 @@ impl Shared {
     ) -> Option<(PeerStream, bool, Arc<Connection>)> {
         // Answers leave when they are written; a failure here costs latency, nothing else.
         drop(socket.set_nodelay(true));
-        let config = Arc::clone(&self.identity.current().value.config);
+        let identity = self.identity.current();
+        let config = Arc::clone(&identity.value.config);
         let (tls, peer) = match handshake(socket, config, self.handshake_deadline).await {
             Ok(done) => done,
             Err(refused) => {
@@ -229,7 +234,15 @@ impl Shared {
         };
         let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         let metrics = Arc::clone(&self.metrics);
-        let connection = Arc::new(Connection::open(peer, remote, drain, metrics, [all, own]));
+        let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
+        let proven = Proven {
+            peer,
+            chain: chain.into(),
+            under: identity.generation,
+        };
+        let trust = (self.identity.clone(), self.clock);
+        let connection = Connection::open(proven, trust, remote, drain, metrics, [all, own]);
+        let connection = Arc::new(connection);
         Some((
             PeerStream::new(tls, Arc::clone(connection.activity())),
             h2,

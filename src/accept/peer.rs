@@ -7,13 +7,12 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::certificate::Certificate;
-use crate::settings::IssuerIndex;
 
 /// A front proxy that proved who it is.
 #[derive(Clone, Debug)]
 pub struct Peer {
     name: Arc<str>,
-    issuers: Arc<[IssuerIndex]>,
+    issuers: Arc<[Arc<str>]>,
     certificate: Arc<Certificate>,
     connections: Arc<Semaphore>,
 }
@@ -21,7 +20,7 @@ pub struct Peer {
 impl Peer {
     pub(super) fn new(
         name: Arc<str>,
-        issuers: Arc<[IssuerIndex]>,
+        issuers: Arc<[Arc<str>]>,
         certificate: Arc<Certificate>,
         connections: Arc<Semaphore>,
     ) -> Self {
@@ -45,10 +44,14 @@ impl Peer {
         &self.certificate
     }
 
-    /// Whether the pair is allowed: may this peer bring tokens of `issuer`?
+    /// Whether the pair is allowed: may this peer bring tokens of the issuer of this name?
+    ///
+    /// Why the name, when the settings know the place? Peers and issuers are published apart; for a
+    /// moment an old peer may meet new issuers, and a place in the old list would be another issuer
+    /// in the new one.
     #[must_use]
-    pub fn may_bring(&self, issuer: IssuerIndex) -> bool {
-        self.issuers.contains(&issuer)
+    pub fn may_bring(&self, issuer: &str) -> bool {
+        self.issuers.iter().any(|name| **name == *issuer)
     }
 
     /// Takes one of this peer's connections, if it has one left.
@@ -59,10 +62,10 @@ impl Peer {
     /// A peer for unit tests and fuzz targets of later stages.
     #[cfg(any(test, fuzzing))]
     #[must_use]
-    pub fn for_test(name: &str, issuers: &[IssuerIndex]) -> Self {
+    pub fn for_test(name: &str, issuers: &[&str]) -> Self {
         Self::new(
             name.into(),
-            issuers.into(),
+            issuers.iter().map(|name| Arc::from(*name)).collect(),
             Arc::default(),
             Arc::new(Semaphore::new(1)),
         )

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::certificate::Certificate;
 use super::peer::Peer;
 use crate::model::Denial;
-use crate::settings::{IssuerIndex, PeerSettings};
+use crate::settings::{PeerSettings, Settings};
 
 /// SPIFFE-ID 2.3: an ID is at most this long.
 const MAX_SPIFFE_ID: usize = 2048;
@@ -31,14 +31,16 @@ pub struct PeerTable {
 #[derive(Debug)]
 struct Listed {
     name: Arc<str>,
-    issuers: Arc<[IssuerIndex]>,
+    issuers: Arc<[Arc<str>]>,
     connections: Arc<Semaphore>,
 }
 
 impl PeerTable {
-    /// Builds the table; that no two peers share a mark was checked with the settings.
+    /// Builds the table; that no two peers share a mark was checked with the settings. A peer that
+    /// `previous` lists too keeps its count of connections: those of before are still open.
     #[must_use]
-    pub fn build(peers: &[PeerSettings], connections_per_peer: usize) -> Self {
+    pub fn build(settings: &Settings, previous: Option<&Self>) -> Self {
+        let peers = settings.peers.as_slice();
         fn index<K: Clone + Eq + std::hash::Hash>(
             peers: &[PeerSettings],
             marks: fn(&PeerSettings) -> &Vec<K>,
@@ -46,10 +48,20 @@ impl PeerTable {
             let each = |(at, peer)| marks(peer).iter().map(move |mark| (mark.clone(), at));
             peers.iter().enumerate().flat_map(each).collect()
         }
+        let known = |name: &Arc<str>| {
+            let before = previous.iter().flat_map(|table| &table.peers);
+            let same = before.into_iter().find(|listed| listed.name == *name);
+            same.map(|listed| Arc::clone(&listed.connections))
+        };
         let listed = |peer: &PeerSettings| Listed {
             name: Arc::clone(&peer.name),
-            issuers: peer.issuers.clone().into(),
-            connections: Arc::new(Semaphore::new(connections_per_peer)),
+            issuers: peer
+                .issuers
+                .iter()
+                .filter_map(|index| settings.issuer_name(*index))
+                .collect(),
+            connections: known(&peer.name)
+                .unwrap_or_else(|| Arc::new(Semaphore::new(settings.limits.connections_per_peer))),
         };
         Self {
             peers: peers.iter().map(listed).collect(),

@@ -27,6 +27,10 @@ use crate::settings::{LimitSettings, TimeoutSettings};
 /// wire still gets its answer, with `Connection: close`, instead of a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// A peer that is not trusted any more may finish the request in flight, for this long at most: a
+/// change of trust has acted everywhere within a second.
+const MERCY: Duration = Duration::from_millis(600);
+
 /// How long a last word may take to leave.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -107,23 +111,24 @@ impl Serving {
             .max_buf_size(limits.header_bytes.saturating_mul(2).max(64 * 1024))
             .serve_connection(stream, service_fn(respond(handler, connection)))
             .with_upgrades();
-        let mut asked = pin!(async {
-            connection.drain().finish().await;
-            tokio::time::sleep(LINGER).await;
-        });
+        let mut asked = pin!(asked_to_end(connection, LINGER));
         let mut stop = pin!(stopped(connection));
-        let mut closing = false;
+        let mut closing = None;
         let mut watchdog = pin!(tokio::time::sleep(self.header_read));
         loop {
             tokio::select! {
                 biased;
                 ended = &mut http => return closed(ended, connection, metrics),
-                () = &mut asked, if !closing => {
-                    closing = true;
+                cause = &mut asked, if closing.is_none() => {
+                    closing = Some(cause);
                     Pin::new(&mut http).graceful_shutdown();
+                    if cause == Closed::Trust {
+                        watchdog.as_mut().reset(tokio::time::Instant::now() + MERCY);
+                    }
                 }
                 () = &mut stop => return Closed::Drain,
                 () = &mut watchdog => match connection.activity().look(deadlines) {
+                    _ if closing == Some(Closed::Trust) => return Closed::Trust,
                     Look::Again(after) => {
                         watchdog.as_mut().reset(tokio::time::Instant::now() + after);
                     }
@@ -160,28 +165,33 @@ impl Serving {
                 .enable_connect_protocol()
                 .serve_connection(stream, service_fn(respond(handler, connection)))
         );
-        let mut asked = pin!(async { connection.drain().finish().await });
+        // GOAWAY can be sent at once: it says which requests were taken, so none is lost.
+        let mut asked = pin!(asked_to_end(connection, Duration::ZERO));
         let mut stop = pin!(stopped(connection));
-        let mut closing = false;
+        let mut closing = None;
         let mut watchdog = pin!(tokio::time::sleep(self.idle));
         loop {
             tokio::select! {
                 biased;
                 ended = &mut http => return closed(ended, connection, metrics),
-                () = &mut asked, if !closing => {
-                    closing = true;
+                cause = &mut asked, if closing.is_none() => {
+                    closing = Some(cause);
                     http.as_mut().graceful_shutdown();
+                    if cause == Closed::Trust {
+                        watchdog.as_mut().reset(tokio::time::Instant::now() + MERCY);
+                    }
                 }
                 () = &mut stop => return Closed::Drain,
                 () = &mut watchdog => match connection.activity().look(deadlines) {
+                    _ if closing == Some(Closed::Trust) => return Closed::Trust,
                     Look::Again(after) => {
                         watchdog.as_mut().reset(tokio::time::Instant::now() + after);
                     }
-                    Look::Idle | Look::SlowHeader if closing => return Closed::Idle,
+                    Look::Idle | Look::SlowHeader if closing.is_some() => return Closed::Idle,
                     Look::Idle | Look::SlowHeader => {
                         // GOAWAY first: a request may be on its way. Then as long again as a header
                         // may take for the peer to notice.
-                        closing = true;
+                        closing = Some(Closed::Idle);
                         http.as_mut().graceful_shutdown();
                         watchdog.as_mut().reset(tokio::time::Instant::now() + self.header_read);
                     }
@@ -202,9 +212,9 @@ fn respond<H: Handler>(
         let (handler, connection) = (Arc::clone(&handler), Arc::clone(&connection));
         Box::pin(async move {
             let http1 = request.version() != Version::HTTP_2;
-            let draining = connection.drain();
+            let own = Arc::clone(&connection);
             let mut response = handler.handle(request, connection, in_flight).await;
-            if http1 && draining.is_finishing() {
+            if http1 && own.is_ending() {
                 response
                     .headers_mut()
                     .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -214,24 +224,48 @@ fn respond<H: Handler>(
     }
 }
 
+/// Completes when the connection should finish what it has and take nothing new, with the cause:
+/// sidegate is stopping, and an idle connection has been given `linger`; or the peer is not trusted
+/// any more.
+async fn asked_to_end(connection: &Connection, linger: Duration) -> Closed {
+    let drained = async {
+        connection.drain().finish().await;
+        tokio::time::sleep(linger).await;
+    };
+    tokio::select! {
+        () = drained => Closed::Drain,
+        denial = connection.distrusted() => {
+            tell_distrust(denial, connection);
+            Closed::Trust
+        }
+    }
+}
+
 async fn stopped(connection: &Connection) {
     connection.drain().stop().await;
 }
 
+fn tell_distrust(denial: Denial, connection: &Connection) {
+    tracing::warn!(
+        target: "sidegate::decision",
+        decision = "closed",
+        reason = denial.code(),
+        stage = denial.stage().code(),
+        peer = &**connection.name(),
+        remote = %connection.remote(),
+    );
+}
+
 fn closed(ended: Result<(), hyper::Error>, connection: &Connection, metrics: &Metrics) -> Closed {
     let Err(error) = ended else {
-        return if connection.drain().is_finishing() {
-            Closed::Drain
-        } else {
-            Closed::Peer
-        };
+        return connection.why_ended();
     };
     if error.is_parse_too_large() {
         refused_head(Denial::HeaderTooLarge, connection, metrics);
     } else if error.is_parse() {
         refused_head(Denial::RequestMalformed, connection, metrics);
     } else {
-        tracing::debug!(peer = &**connection.peer().name(), %error, "connection broke");
+        tracing::debug!(peer = &**connection.name(), %error, "connection broke");
     }
     Closed::Error
 }
@@ -244,7 +278,7 @@ fn refused_head(denial: Denial, connection: &Connection, metrics: &Metrics) {
         decision = "refused",
         reason = denial.code(),
         stage = denial.stage().code(),
-        peer = &**connection.peer().name(),
+        peer = &**connection.name(),
         remote = %connection.remote(),
     );
 }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -15,7 +16,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Signatu
 use super::certificate::Certificate;
 use super::peer::Peer;
 use super::peers::PeerTable;
-use crate::model::Denial;
+use crate::model::{Denial, Timestamp};
 
 tokio::task_local! {
     /// Set around one handshake. rustls calls the verifier inside the handshake's own poll, so this
@@ -55,6 +56,26 @@ pub(super) struct PeerVerifier {
 impl PeerVerifier {
     pub(super) fn new(chain: Arc<dyn ClientCertVerifier>, peers: PeerTable) -> Self {
         Self { chain, peers }
+    }
+
+    pub(super) fn peers(&self) -> &PeerTable {
+        &self.peers
+    }
+
+    /// Judges the chain of a connection that is open already, as if it came anew.
+    ///
+    /// # Errors
+    ///
+    /// The reason of stage `tls` for which it would not get in any more.
+    pub(super) fn judge_again(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Result<Peer, Denial> {
+        let (leaf, intermediates) = chain.split_first().ok_or(Denial::CertificateMissing)?;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
+        self.judge(leaf, intermediates, now)
+            .map_err(|(_, denial, _)| denial)
     }
 
     /// The whole judgement of a client certificate.

@@ -104,7 +104,7 @@ impl Checker {
         };
         // SECURITY: guarded by the rows "… this peer may not bring" of the attack table. Last, so
         // that it speaks of a token that is known to be the issuer's.
-        if !peer.may_bring(principal.issuer) {
+        if !peer.may_bring(&principal.issuer_name) {
             return Err(principal.refused(Denial::IssuerNotForPeer));
         }
         Ok(principal)

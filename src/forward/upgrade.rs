@@ -135,6 +135,7 @@ pub(super) async fn relay<H>(
             tracing::debug!(%error, "upgrade failed");
         },
         () = drain.stop() => {}
+        _ = connection.distrusted() => {}
     }
     drop((connection, holds));
 }

@@ -60,6 +60,8 @@ pub struct World {
     pub server: Issued,
     /// A listed peer: `front`.
     pub front: Issued,
+    /// The list of the authority that issued `partner`; a client CRL file needs one of each.
+    pub intermediate_crl: String,
     /// A listed peer: `partner`.
     pub partner: Issued,
     /// Of the right CA, and not listed.
@@ -93,6 +95,7 @@ impl World {
         let world = Self {
             folder: folder.to_owned(),
             now,
+            intermediate_crl: intermediate.revoke(&[], Validity::Now)?,
             server: ca.issue(&Leaf::server(SERVER_NAME))?,
             front: ca.issue(&Leaf::client(FRONT))?,
             partner,
@@ -109,8 +112,7 @@ impl World {
             ca,
             foreign_ca,
         };
-        let crls = world.ca.revoke(&[&world.revoked.serial], Validity::Now)?
-            + &intermediate.revoke(&[], Validity::Now)?;
+        let crls = world.ca.revoke(&[&world.revoked.serial], Validity::Now)? + &world.intermediate_crl;
         world.write("ca.crl", &crls)?;
         world.write_files()?;
         Ok(world)

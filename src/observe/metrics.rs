@@ -43,6 +43,8 @@ described! {
     BUILD_INFO = "gauge" "sidegate_build_info" ["version"] "Always 1; the label says which build runs.";
     READY = "gauge" "sidegate_ready" [] "1 while /readyz answers 200.";
     GENERATION = "gauge" "sidegate_generation" ["object"] "Which edition of a reloadable object is in force.";
+    RELOADS = "counter" "sidegate_reload_total" ["object", "result"] "Editions of a reloadable object that came into force or could not be used.";
+    STALE_SINCE = "gauge" "sidegate_reload_stale_since_timestamp_seconds" ["object"] "Since when a newer edition could not be used, in Unix time; 0 while the newest is in force.";
     CERTIFICATE_END = "gauge" "sidegate_certificate_not_after_timestamp_seconds" ["role"] "When a certificate expires, in Unix time.";
     JWKS_KEYS = "gauge" "sidegate_jwks_keys" ["issuer"] "Usable verification keys of an issuer.";
     CONNECTIONS = "gauge" "sidegate_connections_open" [] "Connections that passed the TLS handshake and are open.";
@@ -71,15 +73,18 @@ pub enum Closed {
     Slow,
     /// sidegate is stopping.
     Drain,
+    /// The peer would not get in any more.
+    Trust,
 }
 
 impl Closed {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Peer, "peer"),
         (Self::Error, "error"),
         (Self::Idle, "idle"),
         (Self::Slow, "slow"),
         (Self::Drain, "drain"),
+        (Self::Trust, "trust"),
     ];
 
     /// The cause that was stored as `cause as u8`.
@@ -100,6 +105,8 @@ pub struct Metrics {
     registry: Registry,
     ready: IntGauge,
     generation: IntGaugeVec,
+    reloads: IntCounterVec,
+    stale_since: IntGaugeVec,
     certificate_end: IntGaugeVec,
     jwks_keys: IntGaugeVec,
     connections: IntGauge,
@@ -140,6 +147,8 @@ impl Metrics {
         Ok(Self {
             ready: gauge(r, &READY)?,
             generation: gauges(r, &GENERATION)?,
+            reloads: counters(r, &RELOADS)?,
+            stale_since: gauges(r, &STALE_SINCE)?,
             certificate_end: gauges(r, &CERTIFICATE_END)?,
             jwks_keys: gauges(r, &JWKS_KEYS)?,
             connections: gauge(r, &CONNECTIONS)?,
@@ -179,6 +188,18 @@ impl Metrics {
     /// An edition of a reloadable object came into force.
     pub fn set_generation(&self, object: &str, generation: u64) {
         set(&self.generation.with_label_values(&[object]), generation);
+    }
+
+    /// An edition of a reloadable object came into force, or could not be used.
+    pub fn reloaded(&self, object: &str, used: bool) {
+        let result = if used { "loaded" } else { "failed" };
+        self.reloads.with_label_values(&[object, result]).inc();
+    }
+
+    /// Since when a newer edition than the one in force could not be used.
+    pub fn set_stale_since(&self, object: &str, since: Option<Timestamp>) {
+        let since = since.map_or(0, Timestamp::unix);
+        set(&self.stale_since.with_label_values(&[object]), since);
     }
 
     /// A certificate in use ends then.

@@ -6,7 +6,9 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 mod record;
+mod reloads;
 
 pub use health::{Health, Phase};
 pub use metrics::{Closed, Metrics};
 pub use record::RequestRecord;
+pub use reloads::Reloads;

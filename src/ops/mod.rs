@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::observe::{Health, Metrics, Phase};
+use crate::observe::{Health, Metrics, Phase, Reloads};
 
 /// Probes and scrapers open one connection each; a flood waits.
 const MAX_CONNECTIONS: usize = 64;
@@ -41,6 +41,8 @@ pub struct Ops {
     pub metrics: Arc<Metrics>,
     /// Behind `/status`: facts that do not change while this edition runs, as JSON.
     pub facts: Arc<serde_json::Value>,
+    /// Behind `/status`, too: the editions in force, and those that could not be.
+    pub reloads: Reloads,
 }
 
 /// The side port, until it is dropped.
@@ -158,7 +160,11 @@ impl Ops {
         };
         format!(
             "{:#}\n",
-            serde_json::json!({ "phase": phase, "facts": *self.facts })
+            serde_json::json!({
+                "phase": phase,
+                "facts": *self.facts,
+                "objects": self.reloads.shown(),
+            })
         )
     }
 }

@@ -62,6 +62,16 @@ pub struct Settings {
     pub runtime: RuntimeSettings,
 }
 
+impl Settings {
+    /// What an issuer is called.
+    #[must_use]
+    pub fn issuer_name(&self, index: IssuerIndex) -> Option<Arc<str>> {
+        self.issuers
+            .get(usize::from(index.0))
+            .map(|issuer| Arc::clone(&issuer.name))
+    }
+}
+
 /// Where mTLS connections are accepted.
 #[derive(Clone, Debug)]
 pub struct ListenSettings {

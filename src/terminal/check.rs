@@ -66,8 +66,7 @@ impl Report {
     }
 
     fn identity(&mut self, settings: &Settings, now: Timestamp) {
-        let per_peer = settings.limits.connections_per_peer;
-        let identity = match ServerIdentity::load(&settings.tls, &settings.peers, per_peer) {
+        let identity = match ServerIdentity::load(settings, None) {
             Ok(identity) => identity,
             Err(error) => return self.fail(&error),
         };

@@ -1,6 +1,6 @@
 //! `sidegate run`: the gate from its settings to its end.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -10,13 +10,21 @@ use super::{CUT_OFF, DONE, FAILED, USAGE, complain};
 use crate::observe::log;
 use crate::settings::{Overrides, RuntimeSettings, Settings};
 use crate::shutdown::Ended;
-use crate::startup::{self, Running};
+use crate::startup::{self, ConfigFile, Running};
 
 /// Where the configuration is when nobody says.
 const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
 
 pub(super) fn run(overrides: Overrides) -> u8 {
-    let settings = match load(&overrides) {
+    let named = overrides
+        .config
+        .as_ref()
+        .map_or(DEFAULT_CONFIG, |config| &config.value);
+    let config = ConfigFile {
+        path: PathBuf::from(named),
+        overrides: overrides.clone(),
+    };
+    let settings = match load(&config) {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -31,19 +39,16 @@ pub(super) fn run(overrides: Overrides) -> u8 {
             return FAILED;
         }
     };
-    let code = runtime.block_on(gate(settings));
+    let code = runtime.block_on(gate(config, settings));
     // Whatever ignored the order to stop is not waited for.
     runtime.shutdown_background();
     code
 }
 
 /// Reads the settings and starts the log.
-pub(super) fn load(overrides: &Overrides) -> Result<Settings, u8> {
-    let named = overrides
-        .config
-        .as_ref()
-        .map_or(DEFAULT_CONFIG, |config| &config.value);
-    let (settings, warnings) = Settings::load(Path::new(named), overrides).map_err(|error| {
+fn load(config: &ConfigFile) -> Result<Settings, u8> {
+    let loaded = Settings::load(&config.path, &config.overrides);
+    let (settings, warnings) = loaded.map_err(|error| {
         complain(&error);
         USAGE
     })?;
@@ -70,7 +75,7 @@ fn runtime(settings: &RuntimeSettings) -> std::io::Result<tokio::runtime::Runtim
     builder.enable_all().build()
 }
 
-async fn gate(settings: Settings) -> u8 {
+async fn gate(config: ConfigFile, settings: Settings) -> u8 {
     let signals = signal(SignalKind::terminate())
         .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
     let (mut terminate, mut interrupt) = match signals {
@@ -80,7 +85,7 @@ async fn gate(settings: Settings) -> u8 {
             return FAILED;
         }
     };
-    let running: Running = match startup::start(settings).await {
+    let running: Running = match startup::start_from(config, settings).await {
         Ok(running) => running,
         Err(error) => {
             complain(&error);

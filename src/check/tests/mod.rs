@@ -19,6 +19,9 @@ mod properties;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
+/// `World::peer_issuers`, by their names.
+const PEER_ISSUERS: [&str; 5] = ["pomerium", "oidc", "partner", "spike", "pinned"];
+
 static WORLD: LazyLock<World> = LazyLock::new(|| World::new(NOW));
 
 /// A checker over all issuers of the world, with every handle that a test may turn.
@@ -44,7 +47,7 @@ impl Bench {
         let checker = Checker {
             cache: TokenCache::new(cached_tokens),
         };
-        let peer = Peer::for_test("front", &World::peer_issuers());
+        let peer = Peer::for_test("front", &PEER_ISSUERS);
         Self {
             checker,
             policy,
@@ -261,7 +264,7 @@ fn nothing_that_is_debugged_shows_a_token_or_a_claim() {
 fn the_pair_is_judged_for_each_peer_also_on_a_cached_token() {
     let mut bench = Bench::new(100);
     assert!(bench.assert_pomerium(&WORLD.good(), NOW).is_ok());
-    bench.peer = Peer::for_test("other", &[IssuerIndex(1)]);
+    bench.peer = Peer::for_test("other", &["oidc"]);
     let refused = denial(bench.assert_pomerium(&WORLD.good(), NOW));
     assert_eq!(refused, Some(Denial::IssuerNotForPeer));
 }

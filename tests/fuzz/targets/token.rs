@@ -11,7 +11,7 @@ use sidegate::jwks::KeyRing;
 use sidegate::lab::SigningKey;
 use sidegate::model::{Algorithm, Timestamp};
 use sidegate::reload::{Generation, live};
-use sidegate::settings::{IssuerIndex, Overrides, Settings};
+use sidegate::settings::{Overrides, Settings};
 
 static SETUP: LazyLock<(Checker, Policy, Peer)> = LazyLock::new(|| {
     let text = r#"
@@ -37,7 +37,7 @@ static SETUP: LazyLock<(Checker, Policy, Peer)> = LazyLock::new(|| {
     let (ring, _) = KeyRing::from_jwks(jwks.as_bytes(), &[Algorithm::Es256]).unwrap();
     let (_, reader) = live(Some(ring));
     let policy = Policy::build(&settings, vec![reader]);
-    let peer = Peer::for_test("front", &[IssuerIndex(0)]);
+    let peer = Peer::for_test("front", &["main"]);
     (Checker::new(&settings.limits), policy, peer)
 });
 

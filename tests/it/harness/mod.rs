@@ -18,7 +18,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::Value;
 use sidegate::lab::{Caller, Echo, Http, Issued, World, world};
-use sidegate::model::Timestamp;
+use sidegate::model::{Denial, Timestamp};
+use sidegate::observe::Metrics;
 use sidegate::settings::{Overrides, Settings};
 use sidegate::startup::{self, Running};
 use tempfile::TempDir;
@@ -86,18 +87,28 @@ impl Town {
 
     /// What `sidegate_refused_total` says of a reason.
     pub(crate) fn refused(&self, reason: &str) -> u64 {
-        let needle = format!("reason=\"{reason}\"");
-        let text = String::from_utf8(self.gate.metrics.render()).unwrap();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("sidegate_refused_total") && line.contains(&needle));
-        line.unwrap_or_else(|| panic!("no metric for {reason}"))
-            .rsplit(' ')
-            .next()
-            .unwrap()
-            .parse()
-            .unwrap()
+        let denial = Denial::ALL.iter().find(|denial| denial.code() == reason);
+        let stage = denial.unwrap_or_else(|| panic!("no reason {reason}")).stage().code();
+        self.sample(&format!("sidegate_refused_total{{reason=\"{reason}\",stage=\"{stage}\"}}"))
     }
+
+    /// The value of one sample of the exposition; 0 where it is not there yet.
+    pub(crate) fn sample(&self, name: &str) -> u64 {
+        sample(&self.gate.metrics, name)
+    }
+}
+
+/// The value of one sample of an exposition; 0 where it is not there yet.
+pub(crate) fn sample(metrics: &Metrics, name: &str) -> u64 {
+    let text = String::from_utf8(metrics.render()).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(0, |value| value.parse().unwrap())
+}
+
+/// What `/status` says.
+pub(crate) async fn status_page(town: &Town) -> Value {
+    let request = Request::get("/status").body(Full::<Bytes>::default()).unwrap();
+    plain::call(town.gate.admin.unwrap().port(), request).await.json()
 }
 
 /// Starts a gate from a configuration text, its files beside `world`'s.

@@ -3,6 +3,8 @@
 //! Everything that can fail fails here, before a request is accepted: files are read, keys parsed,
 //! addresses bound. What comes back is a [`Running`] that knows its addresses.
 
+mod reloader;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,16 +15,16 @@ use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+pub use self::reloader::ConfigFile;
+use self::reloader::{Readers, Reloader, Reloading};
 use crate::accept::identity::IdentityError;
 use crate::accept::{Acceptor, ServerIdentity};
-use crate::check;
-use crate::forward::HeaderRules;
-use crate::gate::{Gate, Policy, RequestIds};
-use crate::jwks::{self, KeyRing, LoadKeysError};
+use crate::gate::{Gate, RequestIds};
+use crate::jwks::LoadKeysError;
 use crate::model::Timestamp;
-use crate::observe::{Health, Metrics};
+use crate::observe::{Health, Metrics, Reloads};
 use crate::ops::{self, Ops};
-use crate::reload::{Publisher, Reader, live};
+use crate::reload::Reader;
 use crate::settings::{Settings, ShutdownSettings};
 use crate::shutdown::{Drain, DrainWatch, Ended, drain};
 
@@ -54,6 +56,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The system gives no thread.
+    #[error("no thread for reloads: {0}")]
+    Thread(io::Error),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,
@@ -75,50 +80,42 @@ pub struct Running {
     drain: Drain,
     shutdown: ShutdownSettings,
     _ops: Option<ops::Serving>,
-    _publishers: Publishers,
+    reloading: Reloading,
 }
 
-/// The writing ends of everything that may change later.
-#[derive(Debug)]
-struct Publishers {
-    _identity: Publisher<ServerIdentity>,
-    _policy: Publisher<Policy>,
-    _rings: Vec<Publisher<Option<KeyRing>>>,
-}
-
-/// Starts the gate on the current runtime.
+/// Starts the gate on the current runtime. The files that the settings name are watched; the
+/// configuration itself only by [`start_from`].
 ///
 /// # Errors
 ///
 /// [`StartError`]; nothing is left running.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    assemble(settings, None).await
+}
+
+/// Starts the gate, and watches the file that the settings came from, too.
+///
+/// # Errors
+///
+/// [`StartError`]; nothing is left running.
+pub async fn start_from(config: ConfigFile, settings: Settings) -> Result<Running, StartError> {
+    assemble(settings, Some(config)).await
+}
+
+async fn assemble(settings: Settings, config: Option<ConfigFile>) -> Result<Running, StartError> {
     let seed = seed()?;
     let metrics = Arc::new(Metrics::new()?);
     let health = Health::new(Arc::clone(&metrics));
-    let per_peer = settings.limits.connections_per_peer;
-    let identity = ServerIdentity::load(&settings.tls, &settings.peers, per_peer)?;
-    note_certificates(&identity, &metrics);
-    let (rings, ring_readers) = load_keys(&settings, &metrics)?;
-    let policy = Policy {
-        judgement: check::Policy::build(&settings, ring_readers),
-        headers: HeaderRules::build(&settings),
-    };
-
+    let reloads = Reloads::new(Arc::clone(&metrics));
+    let (reloader, Readers { identity, policy }) =
+        Reloader::load(settings.clone(), config, &metrics, reloads.clone())?;
     let listener = bind(settings.listen.address)?;
     let address = listener.local_addr().unwrap_or(settings.listen.address);
-    let ops = serve_ops(&settings, &health, &metrics)?;
-    let (identity_publisher, identity) = live(identity);
-    let (policy_publisher, policy) = live(policy);
-    metrics.set_generation("identity", identity.current().generation.number());
-    metrics.set_generation("policy", policy.current().generation.number());
+    let ops = serve_ops(&settings, &health, &metrics, reloads)?;
+    let reloading = Reloading::spawn(reloader).map_err(StartError::Thread)?;
 
-    let gate = Gate::new(
-        &settings,
-        policy,
-        Arc::clone(&metrics),
-        RequestIds::new(seed),
-        Timestamp::now,
-    );
+    let ids = RequestIds::new(seed);
+    let gate = Gate::new(&settings, policy, Arc::clone(&metrics), ids, Timestamp::now);
     gate.spawn_housekeeping();
     let (drain, watch) = drain();
     serve(
@@ -139,11 +136,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         drain,
         shutdown: settings.shutdown,
         _ops: ops,
-        _publishers: Publishers {
-            _identity: identity_publisher,
-            _policy: policy_publisher,
-            _rings: rings,
-        },
+        reloading,
     })
 }
 
@@ -153,6 +146,8 @@ impl Running {
     pub async fn stop(self) -> Ended {
         let ShutdownSettings { delay, drain } = self.shutdown;
         self.health.stopping();
+        // The end goes by the rules that its requests began under.
+        drop(self.reloading);
         tracing::info!(?delay, ?drain, "stopping");
         tokio::time::sleep(delay).await;
         let ended = self.drain.finish(drain).await;
@@ -173,42 +168,6 @@ fn seed() -> Result<u64, StartError> {
     let mut bytes = [0; 8];
     rand::fill(&mut bytes).map_err(|_| StartError::Random)?;
     Ok(u64::from_be_bytes(bytes))
-}
-
-fn note_certificates(identity: &ServerIdentity, metrics: &Metrics) {
-    for (role, end) in [
-        ("server", identity.not_after),
-        ("client_ca", identity.client_ca_not_after),
-    ] {
-        if let Some(end) = end {
-            metrics.set_certificate_end(role, end);
-        }
-    }
-}
-
-type Rings = (
-    Vec<Publisher<Option<KeyRing>>>,
-    Vec<Reader<Option<KeyRing>>>,
-);
-
-fn load_keys(settings: &Settings, metrics: &Metrics) -> Result<Rings, StartError> {
-    let mut publishers = Vec::new();
-    let mut readers = Vec::new();
-    for issuer in &settings.issuers {
-        let loaded = jwks::load(&issuer.keys, &issuer.algorithms);
-        let (ring, warnings) = loaded.map_err(|cause| StartError::Keys {
-            issuer: Arc::clone(&issuer.name),
-            cause,
-        })?;
-        for warning in warnings {
-            tracing::warn!(issuer = &*issuer.name, %warning, "a key is not used");
-        }
-        metrics.set_keys(&issuer.name, ring.len());
-        let (publisher, reader) = live(Some(ring));
-        publishers.push(publisher);
-        readers.push(reader);
-    }
-    Ok((publishers, readers))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -236,6 +195,7 @@ fn serve_ops(
     settings: &Settings,
     health: &Health,
     metrics: &Arc<Metrics>,
+    reloads: Reloads,
 ) -> Result<Option<ops::Serving>, StartError> {
     let Some(address) = settings.admin.address else {
         return Ok(None);
@@ -251,6 +211,7 @@ fn serve_ops(
         health: health.clone(),
         metrics: Arc::clone(metrics),
         facts: Arc::new(facts),
+        reloads,
     };
     let serving = ops.serve(address);
     serving.map(Some).map_err(|cause| StartError::Bind {
@@ -271,6 +232,7 @@ fn serve(
     let acceptor = Acceptor::new(
         listener,
         identity,
+        Timestamp::now,
         &settings.limits,
         &settings.timeouts,
         metrics,

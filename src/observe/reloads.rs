@@ -1,0 +1,103 @@
+//! Which edition of each reloadable object is in force, since when, and whether a newer one failed.
+//!
+//! Behind `/status` and the reload metrics. Error texts name files and reasons, never their content.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::{Value, json};
+
+use super::metrics::Metrics;
+use crate::model::Timestamp;
+
+/// The state of every object. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reloads {
+    objects: Arc<ArcSwap<BTreeMap<String, State>>>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    generation: u64,
+    loaded: u64,
+    stale: Option<Stale>,
+}
+
+#[derive(Clone, Debug)]
+struct Stale {
+    since: u64,
+    why: Arc<str>,
+}
+
+impl Reloads {
+    /// Nothing is loaded yet.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            objects: Arc::default(),
+            metrics,
+        }
+    }
+
+    /// An edition of `object` came into force.
+    pub fn loaded(&self, object: &str, generation: u64, now: Timestamp) {
+        self.metrics.set_generation(object, generation);
+        self.metrics.reloaded(object, true);
+        self.metrics.set_stale_since(object, None);
+        self.change(object, |_| State {
+            generation,
+            loaded: now.unix(),
+            stale: None,
+        });
+    }
+
+    /// A newer edition could not be used. The time of the first failure stays until one can.
+    pub fn failed(&self, object: &str, why: impl Into<Arc<str>>, now: Timestamp) {
+        let why = why.into();
+        let since = self.change(object, |state| {
+            let since = state
+                .stale
+                .as_ref()
+                .map_or_else(|| now.unix(), |stale| stale.since);
+            State {
+                stale: Some(Stale {
+                    since,
+                    why: Arc::clone(&why),
+                }),
+                ..state
+            }
+        });
+        let since = since.stale.map(|stale| Timestamp::from_unix(stale.since));
+        self.metrics.reloaded(object, false);
+        self.metrics.set_stale_since(object, since);
+    }
+
+    /// For `/status`.
+    #[must_use]
+    pub fn shown(&self) -> Value {
+        let shown = |(name, state): (&String, &State)| {
+            let stale = state.stale.as_ref();
+            let stale = stale.map(|stale| json!({ "since": stale.since, "why": &*stale.why }));
+            let value = json!({
+                "generation": state.generation,
+                "loaded": state.loaded,
+                "stale": stale,
+            });
+            (name.clone(), value)
+        };
+        Value::Object(self.objects.load().iter().map(shown).collect())
+    }
+
+    fn change(&self, object: &str, change: impl Fn(State) -> State) -> State {
+        let changed = |objects: &Arc<BTreeMap<String, State>>| {
+            let mut objects = BTreeMap::clone(objects);
+            let before = objects.remove(object).unwrap_or_default();
+            objects.insert(object.to_owned(), change(before));
+            objects
+        };
+        self.objects.rcu(changed);
+        self.objects.load().get(object).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,354 @@
+//! Changed files become new editions of what is in force; broken ones change nothing and are told.
+//!
+//! Runs on a thread of its own. Everything is read and built whole before anything is published, so
+//! a half-written file, a key without its certificate or a typo leaves the last good edition where it
+//! is: the gate neither opens nor shuts by accident.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::accept::ServerIdentity;
+use crate::check;
+use crate::forward::HeaderRules;
+use crate::gate::Policy;
+use crate::jwks::{self, KeyRing, LoadKeysError};
+use crate::model::Timestamp;
+use crate::observe::{Metrics, Reloads};
+use crate::reload::watch::FileWatch;
+use crate::reload::{Publisher, Reader, live};
+use crate::settings::{IssuerSettings, KeySource, Overrides, Settings};
+
+/// Where the settings came from, to be read again.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What flags and environment said above it.
+    pub overrides: Overrides,
+}
+
+/// For file systems that tell of no change; the others are heard at once.
+const POLL: Duration = Duration::from_secs(10);
+
+/// What objects are called in metrics and on the status page.
+const CONFIG: &str = "config";
+const IDENTITY: &str = "identity";
+
+/// The writing ends, and what is needed to write.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    config: Option<ConfigFile>,
+    settings: Settings,
+    identity: (Publisher<ServerIdentity>, Reader<ServerIdentity>),
+    policy: Publisher<Policy>,
+    rings: Vec<Publisher<Option<KeyRing>>>,
+    metrics: Arc<Metrics>,
+    reloads: Reloads,
+}
+
+/// The reading ends, for the gate.
+pub(super) struct Readers {
+    pub(super) identity: Reader<ServerIdentity>,
+    pub(super) policy: Reader<Policy>,
+}
+
+/// Loaded keys: the writing and the reading end for each issuer.
+type Rings = (
+    Vec<Publisher<Option<KeyRing>>>,
+    Vec<Reader<Option<KeyRing>>>,
+);
+
+impl Reloader {
+    /// Reads everything for the first time.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that cannot be used.
+    pub(super) fn load(
+        settings: Settings,
+        config: Option<ConfigFile>,
+        metrics: &Arc<Metrics>,
+        reloads: Reloads,
+    ) -> Result<(Self, Readers), super::StartError> {
+        let identity = load_identity(&settings, None)?;
+        note_certificates(&identity, metrics);
+        let (rings, ring_readers) = load_keys(&settings.issuers, metrics)
+            .map_err(|(issuer, cause)| super::StartError::Keys { issuer, cause })?;
+        let (identity, identity_reader) = live(identity);
+        let (policy, policy_reader) = live(build_policy(&settings, ring_readers));
+        let now = Timestamp::now();
+        reloads.loaded(IDENTITY, identity_reader.current().generation.number(), now);
+        reloads.loaded(CONFIG, policy_reader.current().generation.number(), now);
+        for (issuer, ring) in settings.issuers.iter().zip(&rings) {
+            reloads.loaded(&keys_of(issuer), ring.generation().number(), now);
+        }
+        let readers = Readers {
+            identity: identity_reader.clone(),
+            policy: policy_reader,
+        };
+        let reloader = Self {
+            config,
+            settings,
+            identity: (identity, identity_reader),
+            policy,
+            rings,
+            metrics: Arc::clone(metrics),
+            reloads,
+        };
+        Ok((reloader, readers))
+    }
+
+    /// Every file that anything in force was made of.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let config = self.config.iter().map(|config| config.path.clone());
+        let keys = self
+            .settings
+            .issuers
+            .iter()
+            .map(|issuer| key_file(issuer).to_owned());
+        config.chain(self.identity_files()).chain(keys).collect()
+    }
+
+    fn identity_files(&self) -> impl Iterator<Item = PathBuf> {
+        let tls = &self.settings.tls;
+        let files = [&tls.certificate, &tls.private_key, &tls.client_ca];
+        files
+            .into_iter()
+            .chain(&tls.client_crl)
+            .cloned()
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// Reacts to changes for ever.
+    pub(super) async fn run(mut self, mut watch: FileWatch) {
+        loop {
+            let changed = watch.changed().await;
+            self.react(&changed, Timestamp::now());
+            watch.replace(self.files());
+            for pinned in watch.pinned() {
+                tracing::warn!(
+                    file = %pinned.display(),
+                    "this file is mounted by itself and was replaced: its new content can never be \
+                     seen here; mount its directory instead"
+                );
+            }
+        }
+    }
+
+    fn react(&mut self, changed: &[PathBuf], now: Timestamp) {
+        let is_changed = |path: &Path| changed.iter().any(|one| one == path);
+        if let Some(config) = self.config.clone()
+            && is_changed(&config.path)
+        {
+            self.reload_config(&config, now);
+            return;
+        }
+        if self.identity_files().any(|path| is_changed(&path)) {
+            self.reload_identity(now);
+        }
+        for at in 0..self.settings.issuers.len() {
+            self.reload_keys(at, &is_changed, now);
+        }
+    }
+
+    /// A new configuration brings everything that it names, or nothing.
+    fn reload_config(&mut self, config: &ConfigFile, now: Timestamp) {
+        let (settings, warnings) = match Settings::load(&config.path, &config.overrides) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.failed(CONFIG, &error, now),
+        };
+        let identity = match load_identity(&settings, Some(&self.identity.1)) {
+            Ok(identity) => identity,
+            Err(error) => return self.failed(CONFIG, &error, now),
+        };
+        let (rings, ring_readers) = match load_keys(&settings.issuers, &self.metrics) {
+            Ok(rings) => rings,
+            Err((_, error)) => return self.failed(CONFIG, &error, now),
+        };
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        for section in needs_restart(&self.settings, &settings) {
+            tracing::warn!(
+                section,
+                "this section has changed and takes effect at the next start"
+            );
+        }
+        note_certificates(&identity, &self.metrics);
+        let generation = self.policy.publish(build_policy(&settings, ring_readers));
+        self.reloads.loaded(CONFIG, generation.number(), now);
+        self.reloads
+            .loaded(IDENTITY, self.identity.0.publish(identity).number(), now);
+        for (issuer, ring) in settings.issuers.iter().zip(&rings) {
+            self.reloads
+                .loaded(&keys_of(issuer), ring.generation().number(), now);
+        }
+        self.rings = rings;
+        self.settings = settings;
+        tracing::info!(object = CONFIG, %generation, "reloaded");
+    }
+
+    fn reload_identity(&mut self, now: Timestamp) {
+        match load_identity(&self.settings, Some(&self.identity.1)) {
+            Ok(identity) => {
+                note_certificates(&identity, &self.metrics);
+                let generation = self.identity.0.publish(identity);
+                self.reloads.loaded(IDENTITY, generation.number(), now);
+                tracing::info!(object = IDENTITY, %generation, "reloaded");
+            }
+            Err(error) => self.failed(IDENTITY, &error, now),
+        }
+    }
+
+    fn reload_keys(&mut self, at: usize, is_changed: &impl Fn(&Path) -> bool, now: Timestamp) {
+        let (Some(issuer), Some(publisher)) =
+            (self.settings.issuers.get(at), self.rings.get_mut(at))
+        else {
+            return;
+        };
+        if !is_changed(key_file(issuer)) {
+            return;
+        }
+        let object = keys_of(issuer);
+        match load_ring(issuer, &self.metrics) {
+            Ok(ring) => {
+                let generation = publisher.publish(Some(ring));
+                self.reloads.loaded(&object, generation.number(), now);
+                tracing::info!(object, %generation, "reloaded");
+            }
+            Err(error) => self.failed(&object, &error, now),
+        }
+    }
+
+    /// The last good edition stays in force; that it does is told everywhere.
+    fn failed(&self, object: &str, error: &dyn Error, now: Timestamp) {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        tracing::error!(
+            object,
+            error = text,
+            "cannot be reloaded; the last good edition stays"
+        );
+        self.reloads.failed(object, text, now);
+    }
+}
+
+fn load_identity(
+    settings: &Settings,
+    previous: Option<&Reader<ServerIdentity>>,
+) -> Result<ServerIdentity, crate::accept::identity::IdentityError> {
+    let previous = previous.map(Reader::current);
+    ServerIdentity::load(settings, previous.as_ref().map(|edition| &edition.value))
+}
+
+fn load_keys(
+    issuers: &[IssuerSettings],
+    metrics: &Metrics,
+) -> Result<Rings, (Arc<str>, LoadKeysError)> {
+    let mut publishers = Vec::new();
+    let mut readers = Vec::new();
+    for issuer in issuers {
+        let ring = load_ring(issuer, metrics).map_err(|cause| (Arc::clone(&issuer.name), cause))?;
+        let (publisher, reader) = live(Some(ring));
+        publishers.push(publisher);
+        readers.push(reader);
+    }
+    Ok((publishers, readers))
+}
+
+fn load_ring(issuer: &IssuerSettings, metrics: &Metrics) -> Result<KeyRing, LoadKeysError> {
+    let (ring, warnings) = jwks::load(&issuer.keys, &issuer.algorithms)?;
+    for warning in warnings {
+        tracing::warn!(issuer = &*issuer.name, %warning, "a key is not used");
+    }
+    metrics.set_keys(&issuer.name, ring.len());
+    Ok(ring)
+}
+
+fn build_policy(settings: &Settings, rings: Vec<Reader<Option<KeyRing>>>) -> Policy {
+    Policy {
+        judgement: check::Policy::build(settings, rings),
+        headers: HeaderRules::build(settings),
+    }
+}
+
+fn note_certificates(identity: &ServerIdentity, metrics: &Metrics) {
+    for (role, end) in [
+        ("server", identity.not_after),
+        ("client_ca", identity.client_ca_not_after),
+    ] {
+        if let Some(end) = end {
+            metrics.set_certificate_end(role, end);
+        }
+    }
+}
+
+fn keys_of(issuer: &IssuerSettings) -> String {
+    format!("keys/{}", issuer.name)
+}
+
+fn key_file(issuer: &IssuerSettings) -> &Path {
+    match &issuer.keys {
+        KeySource::JwksFile(path) | KeySource::PemFile(path) | KeySource::SecretFile(path) => path,
+    }
+}
+
+/// The sections that are bound into sockets, pools and threads at the start.
+fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
+    let text = |settings: &Settings| {
+        [
+            ("listen", format!("{:?}", settings.listen)),
+            ("upstream", format!("{:?}", settings.upstream)),
+            ("admin", format!("{:?}", settings.admin)),
+            ("limits", format!("{:?}", settings.limits)),
+            ("timeouts", format!("{:?}", settings.timeouts)),
+            ("shutdown", format!("{:?}", settings.shutdown)),
+            ("log", format!("{:?}", settings.log)),
+            ("runtime", format!("{:?}", settings.runtime)),
+        ]
+    };
+    let changed = |((name, old), (_, new)): ((&'static str, String), (&'static str, String))| {
+        (old != new).then_some(name)
+    };
+    text(old).into_iter().zip(text(new)).filter_map(changed)
+}
+
+/// The thread that reloads, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Reloading {
+    _stop: oneshot::Sender<Infallible>,
+}
+
+impl Reloading {
+    /// Starts it.
+    pub(super) fn spawn(reloader: Reloader) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        thread::Builder::new()
+            .name("sidegate-reload".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    let watch = FileWatch::start(reloader.files(), POLL);
+                    tokio::select! {
+                        () = reloader.run(watch) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })?;
+        Ok(Self { _stop: stop })
+    }
+}
