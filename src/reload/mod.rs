@@ -2,12 +2,15 @@
 //!
 //! A [`Publisher`] validates whole and publishes whole; a [`Reader`] only ever sees a complete
 //! value, with the generation it was published as. Nothing here knows what the value means.
+//! [`watch`] says when a file has another content, so that there may be something to publish.
+
+pub mod watch;
 
 use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::watch::{Receiver, Sender, channel};
 
 /// Which edition of a value this is: 1 for the first, one more at each publication.
 ///
@@ -29,14 +32,14 @@ pub struct Edition<T> {
 #[derive(Debug)]
 pub struct Publisher<T> {
     current: Arc<ArcSwap<Edition<T>>>,
-    changes: watch::Sender<Generation>,
+    changes: Sender<Generation>,
 }
 
 /// The reading end. Cheap to clone; [`Reader::current`] takes no lock.
 #[derive(Debug)]
 pub struct Reader<T> {
     current: Arc<ArcSwap<Edition<T>>>,
-    changes: watch::Receiver<Generation>,
+    changes: Receiver<Generation>,
 }
 
 /// Makes the pair, with `first` as generation 1.
@@ -47,7 +50,7 @@ pub fn live<T>(first: T) -> (Publisher<T>, Reader<T>) {
         value: first,
         generation,
     }));
-    let (changes, receiver) = watch::channel(generation);
+    let (changes, receiver) = channel(generation);
     let reader = Reader {
         current: Arc::clone(&current),
         changes: receiver,

@@ -11,13 +11,14 @@ const FLOORS: [&str; 19] = [
 ];
 
 /// A library and the only places that may name it.
-const ROOMS: [(&str, &[&str]); 6] = [
+const ROOMS: [(&str, &[&str]); 7] = [
     ("josekit", &["jwks/", "check/signature.rs"]),
     ("rustls_pemfile", &["pem.rs"]),
     ("prometheus", &["observe/metrics.rs", "startup.rs"]),
     ("x509_parser", &["accept/certificate.rs", "jwks/"]),
     ("rcgen", &["lab/pki.rs"]),
     ("clap", &["terminal/"]),
+    ("notify", &["reload/"]),
 ];
 
 const LONGEST_FILE: usize = 400;
