@@ -17,24 +17,18 @@ pub(super) const LARGEST: u64 = 4 << 20;
 /// What was found at a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Seen {
-    pub(super) content: Content,
+    content: Content,
     /// The path leads to a file that has no name any more, see [`is_pinned`].
     pub(super) pinned: bool,
 }
 
 /// The content, as far as it can be told from another one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Content {
+enum Content {
     /// The SHA-256 of all of it.
     Digest([u8; SHA256_OUTPUT_LEN]),
-    /// There is no such file.
-    Missing,
-    /// There is one, but it cannot be read.
-    Unreadable(ErrorKind),
-    /// A directory, a pipe or a device.
-    NotAFile,
-    /// More than [`LARGEST`] bytes.
-    TooLarge,
+    /// It is missing or cannot be read, and this is why.
+    None(ErrorKind),
 }
 
 // === impl Seen ===
@@ -42,14 +36,21 @@ pub(super) enum Content {
 impl Seen {
     /// Looks at the file now.
     pub(super) fn at(path: &Path) -> Self {
-        let content = look(path).unwrap_or_else(|error| {
-            let kind = error.kind();
-            if matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory) {
-                Content::Missing
-            } else {
-                Content::Unreadable(kind)
+        Self::after(path, &read(path))
+    }
+
+    /// What there is to know once the file was read with this outcome.
+    pub(super) fn after(path: &Path, outcome: &io::Result<Vec<u8>>) -> Self {
+        let content = match outcome {
+            Ok(bytes) => <[u8; SHA256_OUTPUT_LEN]>::try_from(digest(&SHA256, bytes).as_ref())
+                // It has that length always.
+                .map_or(Content::None(ErrorKind::InvalidData), Content::Digest),
+            // The folder is missing as well, which makes no difference to the file.
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                Content::None(ErrorKind::NotFound)
             }
-        });
+            Err(error) => Content::None(error.kind()),
+        };
         Self {
             content,
             pinned: is_pinned(path),
@@ -57,27 +58,26 @@ impl Seen {
     }
 }
 
-fn look(path: &Path) -> io::Result<Content> {
+/// Reads a regular file of at most [`LARGEST`] bytes.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Before it is opened: opening a pipe waits until somebody writes to it.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Ok(Content::NotAFile);
-    }
-    if metadata.len() > LARGEST {
-        return Ok(Content::TooLarge);
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
     }
     let mut bytes = Vec::new();
     let read = File::open(path)?
         .take(LARGEST.saturating_add(1))
         .read_to_end(&mut bytes)?;
     if u64::try_from(read).is_ok_and(|read| read > LARGEST) {
-        return Ok(Content::TooLarge);
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            format!("larger than {LARGEST} bytes"),
+        ));
     }
-    let digest = digest(&SHA256, &bytes);
-    // The length is that of SHA-256 always; if it were not, nothing could be said of the content.
-    <[u8; SHA256_OUTPUT_LEN]>::try_from(digest.as_ref())
-        .map(Content::Digest)
-        .map_err(|_| ErrorKind::InvalidData.into())
+    Ok(bytes)
 }
 
 /// Whether the path leads to a file that was removed from its directory. A mount of a single file

@@ -11,7 +11,8 @@ mod tests;
 mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -53,8 +54,8 @@ struct Pace {
 // === impl FileWatch ===
 
 impl FileWatch {
-    /// Begins to watch. What the files hold now counts as known: whoever reads them, reads them
-    /// after this, or misses what changes in between.
+    /// Begins to watch. What the files hold now counts as known, until [`FileWatch::read`] knows
+    /// better.
     ///
     /// `poll` is the longest time after which a change is found where the file system tells nothing.
     pub fn start(files: impl IntoIterator<Item = PathBuf>, poll: Duration) -> Self {
@@ -80,8 +81,8 @@ impl FileWatch {
         watch
     }
 
-    /// Watches another set from now on. Files in both sets keep the content that was last told; the
-    /// others are known as they are now, so that they are to be read after this.
+    /// Watches another set from now on. Files in both sets keep the content that was last told or
+    /// read; the others are known as they are now.
     pub fn replace(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
         self.alarm.arm(&files);
@@ -95,7 +96,7 @@ impl FileWatch {
     }
 
     /// Completes when the content of at least one file is another than when this last completed (or
-    /// at the start), and names those files as they were given. Cancel-safe.
+    /// at the start, or when it was read), and names those files as they were given. Cancel-safe.
     ///
     /// Reads files in place: it belongs on a runtime that has nothing urgent to do.
     pub async fn changed(&mut self) -> Vec<PathBuf> {
@@ -111,6 +112,23 @@ impl FileWatch {
                 return changed;
             }
         }
+    }
+
+    /// Reads a watched file (up to 4 MiB), and takes what was read for known.
+    ///
+    /// Why not read it anywhere else? Between the look that told of a file and another reading of
+    /// it, the file may change and change back: the reader would be left with something half
+    /// written, and never be told.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is missing, unreadable, no regular file or too large.
+    pub fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let outcome = content::read(path);
+        if let Some(known) = self.seen.get_mut(path) {
+            *known = Seen::after(path, &outcome);
+        }
+        outcome
     }
 
     /// The files that can never change because a mount of that single file holds on to the one it

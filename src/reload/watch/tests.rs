@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_millis(700);
 const NEVER: Duration = Duration::from_hours(1);
 
-/// Two of each kind, so that a watch that does not survive the first is found out.
+/// More than once, so that a watch that does not survive the first is found out.
 const TIMES: usize = 3;
 
 fn watch(files: &[&Path]) -> FileWatch {
@@ -394,6 +394,21 @@ async fn a_file_that_lost_its_name_behind_a_mount_is_told_as_pinned() {
     put(&file, "mounted anew");
     assert_eq!(told(&mut watch).await, [&*file]);
     assert_eq!(watch.pinned(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn what_was_read_is_what_changes_are_measured_by() {
+    let (_folder, path) = folder();
+    let file = path.join("cert.pem");
+    fs::write(&file, "whole").unwrap();
+    let mut watch = watch(&[&file]);
+    // It was known whole, is read half written, and is whole again when somebody looks.
+    fs::write(&file, "who").unwrap();
+    assert_eq!(watch.read(&file).unwrap(), b"who");
+    fs::write(&file, "whole").unwrap();
+    assert_eq!(told(&mut watch).await, [&*file]);
+    assert_eq!(watch.read(&file).unwrap(), b"whole");
+    assert!(is_silent(&mut watch).await);
 }
 
 // === When it is told ===

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use super::super::{FileWatch, Pace};
 use super::{NEVER, PATIENCE, folder, put, relink};
+
+type Known = BTreeMap<PathBuf, Option<String>>;
 
 const OPERATIONS: usize = 200;
 
@@ -94,16 +97,25 @@ impl Playground {
         fs::remove_dir_all(volume.join(old)).unwrap();
     }
 
-    fn contents(&self) -> BTreeMap<PathBuf, Option<String>> {
+    fn contents(&self) -> Known {
+        let read = |file: PathBuf| (file.clone(), held(&file, fs::read(&file)));
         self.files().into_iter().map(read).collect()
     }
 }
 
-fn read(file: PathBuf) -> (PathBuf, Option<String>) {
-    match fs::read_to_string(&file) {
-        Ok(content) => (file, Some(content)),
-        Err(error) if error.kind() == ErrorKind::NotFound => (file, None),
+/// What there is, for a file that is there.
+fn held(file: &Path, outcome: io::Result<Vec<u8>>) -> Option<String> {
+    match outcome {
+        Ok(content) => Some(String::from_utf8(content).unwrap()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => panic!("{}: {error}", file.display()),
+    }
+}
+
+fn learn(watch: &mut FileWatch, known: &mut Known, told: Vec<PathBuf>) {
+    for file in told {
+        let content = held(&file, watch.read(&file));
+        known.insert(file, content);
     }
 }
 
@@ -121,28 +133,33 @@ async fn nothing_is_lost(seed: u64, pace: Pace) {
     let mut slowest = Duration::ZERO;
     let mut left = OPERATIONS;
     while left > 0 {
-        let burst = left.min(1 + playground.dice.below(5));
+        let burst = left.min(1 + playground.dice.below(9));
         left -= burst;
-        for _ in 0..burst {
-            playground.act();
-            let pause = sleep(Duration::from_millis(
-                [0, 0, 1, 15][playground.dice.below(4)],
-            ));
-            tokio::select! {
-                told = watch.changed() => known.extend(told.into_iter().map(read)),
-                () = pause => {}
+        // On a thread of its own: things happen while the watch is armed and while it looks.
+        let mut actor = tokio::task::spawn_blocking(move || {
+            for _ in 0..burst {
+                playground.act();
+                let pause = [0, 0, 1, 15][playground.dice.below(4)];
+                thread::sleep(Duration::from_millis(pause));
             }
-        }
+            playground
+        });
+        playground = loop {
+            tokio::select! {
+                told = watch.changed() => learn(&mut watch, &mut known, told),
+                done = &mut actor => break done.unwrap(),
+            }
+        };
         let start = Instant::now();
         while known != playground.contents() {
-            let told = tokio::time::timeout(PATIENCE, watch.changed()).await;
+            let told = timeout(PATIENCE, watch.changed()).await;
             let told = told.unwrap_or_else(|_| {
                 panic!(
                     "seed {seed}, {left} left: {known:?} is not {:?}",
                     playground.contents()
                 )
             });
-            known.extend(told.into_iter().map(read));
+            learn(&mut watch, &mut known, told);
         }
         slowest = slowest.max(start.elapsed());
     }
