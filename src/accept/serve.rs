@@ -267,7 +267,10 @@ fn closed(ended: Result<(), hyper::Error>, connection: &Connection, metrics: &Me
     } else {
         tracing::debug!(peer = &**connection.name(), %error, "connection broke");
     }
-    Closed::Error
+    match connection.why_ended() {
+        Closed::Trust => Closed::Trust,
+        Closed::Peer | Closed::Error | Closed::Idle | Closed::Slow | Closed::Drain => Closed::Error,
+    }
 }
 
 /// A head that never became a request, so that no record was opened for it.

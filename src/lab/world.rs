@@ -112,7 +112,8 @@ impl World {
             ca,
             foreign_ca,
         };
-        let crls = world.ca.revoke(&[&world.revoked.serial], Validity::Now)? + &world.intermediate_crl;
+        let crls =
+            world.ca.revoke(&[&world.revoked.serial], Validity::Now)? + &world.intermediate_crl;
         world.write("ca.crl", &crls)?;
         world.write_files()?;
         Ok(world)

@@ -11,4 +11,4 @@ mod reloads;
 pub use health::{Health, Phase};
 pub use metrics::{Closed, Metrics};
 pub use record::RequestRecord;
-pub use reloads::Reloads;
+pub use reloads::{Reloads, Told};

@@ -18,6 +18,15 @@ pub struct Reloads {
     metrics: Arc<Metrics>,
 }
 
+/// Whether a reason was told already.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Told {
+    /// The same, the last time.
+    Before,
+    /// Not yet.
+    New,
+}
+
 #[derive(Clone, Debug, Default)]
 struct State {
     generation: u64,
@@ -54,8 +63,18 @@ impl Reloads {
     }
 
     /// A newer edition could not be used. The time of the first failure stays until one can.
-    pub fn failed(&self, object: &str, why: impl Into<Arc<str>>, now: Timestamp) {
-        let why = why.into();
+    /// Says whether the reason is another than before.
+    pub fn failed(&self, object: &str, why: &str, now: Timestamp) -> Told {
+        let before = self
+            .objects
+            .load()
+            .get(object)
+            .and_then(|state| state.stale.clone());
+        let told = match before {
+            Some(stale) if *stale.why == *why => Told::Before,
+            Some(_) | None => Told::New,
+        };
+        let why: Arc<str> = why.into();
         let since = self.change(object, |state| {
             let since = state
                 .stale
@@ -72,6 +91,7 @@ impl Reloads {
         let since = since.stale.map(|stale| Timestamp::from_unix(stale.since));
         self.metrics.reloaded(object, false);
         self.metrics.set_stale_since(object, since);
+        told
     }
 
     /// For `/status`.

@@ -25,6 +25,7 @@ use crate::model::Timestamp;
 use crate::observe::{Health, Metrics, Reloads};
 use crate::ops::{self, Ops};
 use crate::reload::Reader;
+use crate::reload::watch::FileWatch;
 use crate::settings::{Settings, ShutdownSettings};
 use crate::shutdown::{Drain, DrainWatch, Ended, drain};
 
@@ -107,12 +108,14 @@ async fn assemble(settings: Settings, config: Option<ConfigFile>) -> Result<Runn
     let metrics = Arc::new(Metrics::new()?);
     let health = Health::new(Arc::clone(&metrics));
     let reloads = Reloads::new(Arc::clone(&metrics));
+    // Before anything is read, so that no change falls between the reading and the watching.
+    let watch = FileWatch::start(reloader::files(config.as_ref(), &settings), reloader::POLL);
     let (reloader, Readers { identity, policy }) =
         Reloader::load(settings.clone(), config, &metrics, reloads.clone())?;
     let listener = bind(settings.listen.address)?;
     let address = listener.local_addr().unwrap_or(settings.listen.address);
     let ops = serve_ops(&settings, &health, &metrics, reloads)?;
-    let reloading = Reloading::spawn(reloader).map_err(StartError::Thread)?;
+    let reloading = Reloading::spawn(reloader, watch).map_err(StartError::Thread)?;
 
     let ids = RequestIds::new(seed);
     let gate = Gate::new(&settings, policy, Arc::clone(&metrics), ids, Timestamp::now);

@@ -4,10 +4,12 @@
 //! a half-written file, a key without its certificate or a typo leaves the last good edition where it
 //! is: the gate neither opens nor shuts by accident.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -20,7 +22,7 @@ use crate::forward::HeaderRules;
 use crate::gate::Policy;
 use crate::jwks::{self, KeyRing, LoadKeysError};
 use crate::model::Timestamp;
-use crate::observe::{Metrics, Reloads};
+use crate::observe::{Metrics, Reloads, Told};
 use crate::reload::watch::FileWatch;
 use crate::reload::{Publisher, Reader, live};
 use crate::settings::{IssuerSettings, KeySource, Overrides, Settings};
@@ -34,8 +36,13 @@ pub struct ConfigFile {
     pub overrides: Overrides,
 }
 
+/// How soon, and at last how seldom, what could not be used is tried again untold.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LAST: Duration = Duration::from_secs(60);
+const NEVER: Duration = Duration::from_secs(24 * 3600);
+
 /// For file systems that tell of no change; the others are heard at once.
-const POLL: Duration = Duration::from_secs(10);
+pub(super) const POLL: Duration = Duration::from_secs(10);
 
 /// What objects are called in metrics and on the status page.
 const CONFIG: &str = "config";
@@ -51,6 +58,8 @@ pub(super) struct Reloader {
     rings: Vec<Publisher<Option<KeyRing>>>,
     metrics: Arc<Metrics>,
     reloads: Reloads,
+    /// Files whose last change could not be used.
+    broken: BTreeSet<PathBuf>,
 }
 
 /// The reading ends, for the gate.
@@ -101,38 +110,37 @@ impl Reloader {
             rings,
             metrics: Arc::clone(metrics),
             reloads,
+            broken: BTreeSet::new(),
         };
         Ok((reloader, readers))
     }
 
-    /// Every file that anything in force was made of.
-    pub(super) fn files(&self) -> Vec<PathBuf> {
-        let config = self.config.iter().map(|config| config.path.clone());
-        let keys = self
-            .settings
-            .issuers
-            .iter()
-            .map(|issuer| key_file(issuer).to_owned());
-        config.chain(self.identity_files()).chain(keys).collect()
-    }
-
-    fn identity_files(&self) -> impl Iterator<Item = PathBuf> {
-        let tls = &self.settings.tls;
-        let files = [&tls.certificate, &tls.private_key, &tls.client_ca];
-        files
-            .into_iter()
-            .chain(&tls.client_crl)
-            .cloned()
-            .collect::<Vec<_>>()
-            .into_iter()
+    fn files(&self) -> Vec<PathBuf> {
+        files(self.config.as_ref(), &self.settings)
     }
 
     /// Reacts to changes for ever.
-    pub(super) async fn run(mut self, mut watch: FileWatch) {
+    async fn run(mut self, mut watch: FileWatch) {
+        let mut pause = RETRY_FIRST;
         loop {
-            let changed = watch.changed().await;
+            let patience = if self.broken.is_empty() { NEVER } else { pause };
+            let changed = match tokio::time::timeout(patience, watch.changed()).await {
+                Ok(changed) => {
+                    pause = RETRY_FIRST;
+                    changed
+                }
+                // A file that was read while it was written is not told again once it is whole, if
+                // it then is what it was before: so what failed is tried again without being told.
+                Err(_) => {
+                    pause = (pause * 2).min(RETRY_LAST);
+                    self.broken.iter().cloned().collect()
+                }
+            };
+            let before = self.files();
             self.react(&changed, Timestamp::now());
-            watch.replace(self.files());
+            if self.files() != before {
+                watch.replace(self.files());
+            }
             for pinned in watch.pinned() {
                 tracing::warn!(
                     file = %pinned.display(),
@@ -144,14 +152,17 @@ impl Reloader {
     }
 
     fn react(&mut self, changed: &[PathBuf], now: Timestamp) {
+        // Whatever fails again is put back.
+        self.broken.retain(|file| !changed.contains(file));
         let is_changed = |path: &Path| changed.iter().any(|one| one == path);
         if let Some(config) = self.config.clone()
             && is_changed(&config.path)
+            && self.reload_config(&config, now)
         {
-            self.reload_config(&config, now);
+            // Everything that it names was read anew.
             return;
         }
-        if self.identity_files().any(|path| is_changed(&path)) {
+        if identity_files(&self.settings).any(is_changed) {
             self.reload_identity(now);
         }
         for at in 0..self.settings.issuers.len() {
@@ -159,23 +170,36 @@ impl Reloader {
         }
     }
 
-    /// A new configuration brings everything that it names, or nothing.
-    fn reload_config(&mut self, config: &ConfigFile, now: Timestamp) {
-        let (settings, warnings) = match Settings::load(&config.path, &config.overrides) {
-            Ok(loaded) => loaded,
-            Err(error) => return self.failed(CONFIG, &error, now),
+    /// A new configuration brings everything that it names, or nothing. Says which.
+    fn reload_config(&mut self, config: &ConfigFile, now: Timestamp) -> bool {
+        let read = || -> Result<_, Box<dyn Error>> {
+            let (settings, warnings) = Settings::load(&config.path, &config.overrides)?;
+            let identity = load_identity(&settings, Some(&self.identity.1))?;
+            let rings = load_keys(&settings.issuers, &self.metrics).map_err(|(_, error)| error)?;
+            Ok((settings, warnings, identity, rings))
         };
-        let identity = match load_identity(&settings, Some(&self.identity.1)) {
-            Ok(identity) => identity,
-            Err(error) => return self.failed(CONFIG, &error, now),
-        };
-        let (rings, ring_readers) = match load_keys(&settings.issuers, &self.metrics) {
-            Ok(rings) => rings,
-            Err((_, error)) => return self.failed(CONFIG, &error, now),
-        };
-        for warning in warnings {
-            tracing::warn!("{warning}");
+        match read() {
+            Ok((settings, warnings, identity, rings)) => {
+                for warning in warnings {
+                    tracing::warn!("{warning}");
+                }
+                self.adopt(settings, identity, rings, now);
+                true
+            }
+            Err(error) => {
+                self.failed(CONFIG, from_ref(&config.path), &*error, now);
+                false
+            }
         }
+    }
+
+    fn adopt(
+        &mut self,
+        settings: Settings,
+        identity: ServerIdentity,
+        (rings, ring_readers): Rings,
+        now: Timestamp,
+    ) {
         for section in needs_restart(&self.settings, &settings) {
             tracing::warn!(
                 section,
@@ -204,7 +228,11 @@ impl Reloader {
                 self.reloads.loaded(IDENTITY, generation.number(), now);
                 tracing::info!(object = IDENTITY, %generation, "reloaded");
             }
-            Err(error) => self.failed(IDENTITY, &error, now),
+            Err(error) => {
+                let files: Vec<PathBuf> =
+                    identity_files(&self.settings).map(Path::to_owned).collect();
+                self.failed(IDENTITY, &files, &error, now);
+            }
         }
     }
 
@@ -224,25 +252,50 @@ impl Reloader {
                 self.reloads.loaded(&object, generation.number(), now);
                 tracing::info!(object, %generation, "reloaded");
             }
-            Err(error) => self.failed(&object, &error, now),
+            Err(error) => {
+                let file = key_file(issuer).to_owned();
+                self.failed(&object, &[file], &error, now);
+            }
         }
     }
 
     /// The last good edition stays in force; that it does is told everywhere.
-    fn failed(&self, object: &str, error: &dyn Error, now: Timestamp) {
+    fn failed(&mut self, object: &str, files: &[PathBuf], error: &dyn Error, now: Timestamp) {
         let mut text = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        tracing::error!(
-            object,
-            error = text,
-            "cannot be reloaded; the last good edition stays"
-        );
-        self.reloads.failed(object, text, now);
+        self.broken.extend(files.iter().cloned());
+        if self.reloads.failed(object, &text, now) == Told::New {
+            tracing::error!(
+                object,
+                error = text,
+                "cannot be reloaded; the last good edition stays"
+            );
+        }
     }
+}
+
+/// Every file that anything in force was made of.
+pub(super) fn files(config: Option<&ConfigFile>, settings: &Settings) -> Vec<PathBuf> {
+    let config = config.map(|config| config.path.as_path());
+    let keys = settings.issuers.iter().map(key_file);
+    let all = config
+        .into_iter()
+        .chain(identity_files(settings))
+        .chain(keys);
+    all.map(Path::to_owned).collect()
+}
+
+fn identity_files(settings: &Settings) -> impl Iterator<Item = &Path> {
+    let tls = &settings.tls;
+    let files = [&tls.certificate, &tls.private_key, &tls.client_ca];
+    files
+        .into_iter()
+        .chain(&tls.client_crl)
+        .map(PathBuf::as_path)
 }
 
 fn load_identity(
@@ -333,7 +386,7 @@ pub(super) struct Reloading {
 
 impl Reloading {
     /// Starts it.
-    pub(super) fn spawn(reloader: Reloader) -> io::Result<Self> {
+    pub(super) fn spawn(reloader: Reloader, watch: FileWatch) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -342,7 +395,6 @@ impl Reloading {
             .name("sidegate-reload".to_owned())
             .spawn(move || {
                 runtime.block_on(async {
-                    let watch = FileWatch::start(reloader.files(), POLL);
                     tokio::select! {
                         () = reloader.run(watch) => {}
                         _ = stopped => {}

@@ -88,8 +88,13 @@ impl Town {
     /// What `sidegate_refused_total` says of a reason.
     pub(crate) fn refused(&self, reason: &str) -> u64 {
         let denial = Denial::ALL.iter().find(|denial| denial.code() == reason);
-        let stage = denial.unwrap_or_else(|| panic!("no reason {reason}")).stage().code();
-        self.sample(&format!("sidegate_refused_total{{reason=\"{reason}\",stage=\"{stage}\"}}"))
+        let stage = denial
+            .unwrap_or_else(|| panic!("no reason {reason}"))
+            .stage()
+            .code();
+        self.sample(&format!(
+            "sidegate_refused_total{{reason=\"{reason}\",stage=\"{stage}\"}}"
+        ))
     }
 
     /// The value of one sample of the exposition; 0 where it is not there yet.
@@ -101,14 +106,20 @@ impl Town {
 /// The value of one sample of an exposition; 0 where it is not there yet.
 pub(crate) fn sample(metrics: &Metrics, name: &str) -> u64 {
     let text = String::from_utf8(metrics.render()).unwrap();
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     value.map_or(0, |value| value.parse().unwrap())
 }
 
 /// What `/status` says.
 pub(crate) async fn status_page(town: &Town) -> Value {
-    let request = Request::get("/status").body(Full::<Bytes>::default()).unwrap();
-    plain::call(town.gate.admin.unwrap().port(), request).await.json()
+    let request = Request::get("/status")
+        .body(Full::<Bytes>::default())
+        .unwrap();
+    plain::call(town.gate.admin.unwrap().port(), request)
+        .await
+        .json()
 }
 
 /// Starts a gate from a configuration text, its files beside `world`'s.
