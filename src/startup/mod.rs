@@ -3,6 +3,7 @@
 //! Everything that can fail fails here, before a request is accepted: files are read, keys parsed,
 //! addresses bound. What comes back is a [`Running`] that knows its addresses.
 
+mod load;
 mod reloader;
 
 use std::io;
@@ -15,7 +16,7 @@ use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-pub use self::reloader::ConfigFile;
+pub use self::load::ConfigFile;
 use self::reloader::{Readers, Reloader, Reloading};
 use crate::accept::identity::IdentityError;
 use crate::accept::{Acceptor, ServerIdentity};
@@ -109,7 +110,7 @@ async fn assemble(settings: Settings, config: Option<ConfigFile>) -> Result<Runn
     let health = Health::new(Arc::clone(&metrics));
     let reloads = Reloads::new(Arc::clone(&metrics));
     // Before anything is read, so that no change falls between the reading and the watching.
-    let watch = FileWatch::start(reloader::files(config.as_ref(), &settings), reloader::POLL);
+    let watch = FileWatch::start(load::files(config.as_ref(), &settings), reloader::POLL);
     let (reloader, Readers { identity, policy }) =
         Reloader::load(settings.clone(), config, &metrics, reloads.clone())?;
     let listener = bind(settings.listen.address)?;

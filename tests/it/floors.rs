@@ -14,7 +14,7 @@ const FLOORS: [&str; 19] = [
 const ROOMS: [(&str, &[&str]); 7] = [
     ("josekit", &["jwks/", "check/signature.rs"]),
     ("rustls_pemfile", &["pem.rs"]),
-    ("prometheus", &["observe/metrics.rs", "startup.rs"]),
+    ("prometheus", &["observe/metrics.rs", "startup/"]),
     ("x509_parser", &["accept/certificate.rs", "jwks/"]),
     ("rcgen", &["lab/pki.rs"]),
     ("clap", &["terminal/"]),
@@ -77,7 +77,7 @@ fn every_file_says_what_it_is_for_and_stays_small() {
             wrong.push(format!("{name}: does not begin with //!"));
         }
         let lines = code(&text).lines().count();
-        if lines > LONGEST_FILE {
+        if lines > LONGEST_FILE && !is_test(&name) {
             wrong.push(format!("{name}: {lines} lines"));
         }
     }

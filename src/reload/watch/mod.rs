@@ -1,7 +1,7 @@
 //! Says which of a set of files have another content than before, within a fraction of a second.
 //!
-//! Events of the file system only say when to look ([`alarm`]); what counts is the content
-//! ([`content`]). A slow poll stands behind the events, for file systems that have none. What a
+//! Events of the file system only say when to look (`alarm.rs`); what counts is the content
+//! (`content.rs`). A slow poll stands behind the events, for file systems that have none. What a
 //! file means, and whether the new content is any good, is the caller's business.
 
 mod alarm;

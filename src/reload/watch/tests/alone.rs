@@ -1,7 +1,8 @@
-//! What a watch costs after thousands of changes, and what it does when the system gives it nothing.
-//! Counts belong to a process, so each of these tests runs in one of its own.
+//! What needs a process of its own: what a watch costs after thousands of changes, what it does when
+//! the system gives it nothing, and a mount of a single file.
 
 use std::fs;
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,12 +16,16 @@ const ALONE: &str = "SIDEGATE_TEST_ALONE";
 
 /// Runs the calling test once more, alone in a process. True in that process.
 fn is_alone(test: &str) -> bool {
+    is_alone_in(&mut Command::new(std::env::current_exe().unwrap()), test)
+}
+
+fn is_alone_in(process: &mut Command, test: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
-    let output = Command::new(std::env::current_exe().unwrap())
+    let output = process
         .args(["--exact", "--nocapture"])
-        .arg(format!("reload::watch::tests::growth::{test}"))
+        .arg(format!("reload::watch::tests::alone::{test}"))
         .env(ALONE, "1")
         .output()
         .unwrap();
@@ -30,6 +35,17 @@ fn is_alone(test: &str) -> bool {
     assert!(output.status.success(), "{said}{complained}");
     assert!(said.contains("1 passed"), "it did not run: {said}");
     false
+}
+
+/// `make test` shows these lines last.
+fn skip(test: &str, why: &str) {
+    let summary = concat!(env!("CARGO_MANIFEST_DIR"), "/target/skipped-tests.txt");
+    let mut file = fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(summary)
+        .unwrap();
+    writeln!(file, "SKIPPED: {test}: {why}").unwrap();
 }
 
 #[derive(Debug, Eq, PartialEq)]
@@ -141,4 +157,47 @@ async fn without_a_watcher_the_poll_serves_until_there_is_one() {
         cost().watches > 0,
         "a watcher is made as soon as one can be"
     );
+}
+
+#[tokio::test]
+async fn a_mounted_file_is_told_when_rewritten_and_pinned_when_replaced() {
+    let test = "a_mounted_file_is_told_when_rewritten_and_pinned_when_replaced";
+    // Mounts need a namespace, which not every machine gives to everybody. There, only the test with
+    // a link through `/proc` remains.
+    let mut unshare = Command::new("unshare");
+    let is_possible = unshare
+        .args(["--map-root-user", "--mount", "true"])
+        .status();
+    if !is_possible.is_ok_and(|status| status.success()) {
+        return skip(test, "mount namespaces are not allowed here");
+    }
+    let mut process = Command::new("unshare");
+    process.args(["--map-root-user", "--mount"]);
+    process.arg(std::env::current_exe().unwrap());
+    if !is_alone_in(&mut process, test) {
+        return;
+    }
+    let (_folder, path) = folder();
+    let (_elsewhere, elsewhere) = folder();
+    let (file, source) = (path.join("cert.pem"), elsewhere.join("source.pem"));
+    fs::write(&source, "0").unwrap();
+    fs::write(&file, "the mount's place").unwrap();
+    let mount = Command::new("mount")
+        .arg("--bind")
+        .args([&source, &file])
+        .status();
+    assert!(mount.unwrap().success());
+    let mut watch = FileWatch::start([file.clone()], NEVER);
+
+    fs::write(&source, "in place").unwrap();
+    assert_eq!(told(&mut watch).await, [&*file]);
+    assert_eq!(watch.read(&file).unwrap(), b"in place");
+    assert!(watch.pinned().is_empty());
+
+    put(&source, "replaced");
+    assert_eq!(told(&mut watch).await, [&*file]);
+    assert_eq!(watch.read(&file).unwrap(), b"in place");
+    assert_eq!(watch.pinned(), [&*file]);
+    let unmount = Command::new("umount").arg(&file).status();
+    assert!(unmount.unwrap().success());
 }
