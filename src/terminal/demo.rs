@@ -14,7 +14,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use super::args::Demo;
-use super::{DONE, FAILED, complain, interrupted, stay};
+use super::{DONE, FAILED, Interrupts, complain, stay};
 use crate::lab::{Caller, Echo, Got, Outcome, Scenario, Scratch, Seen, World, cast, world};
 use crate::model::Timestamp;
 use crate::observe::log;
@@ -58,15 +58,14 @@ pub(super) fn demo(args: &Demo) -> u8 {
 }
 
 async fn run(args: &Demo) -> Result<u8, Failure> {
+    let mut interrupts = Interrupts::catch()?;
     // Whoever interrupts wants the folder gone, too: dropping the future removes it.
     let (stage, code) = tokio::select! {
-        // In this order, so that signals are caught before the folder is made.
-        biased;
-        result = interrupted() => return Ok(result.map(|()| FAILED)?),
+        () = interrupts.next() => return Ok(FAILED),
         played = play(args) => played?,
     };
     if args.stay && code == DONE {
-        stay::stay(&stage).await?;
+        stay::stay(&stage, &mut interrupts).await?;
     }
     stage.gate.stop_now().await;
     Ok(code)

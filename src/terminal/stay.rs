@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::Interrupts;
 use super::demo::{Failure, Stage, show};
-use super::interrupted;
 use crate::model::Timestamp;
 
 /// Commands pasted late must work, too: the token's file is written anew before it ends.
@@ -13,7 +13,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(1_800);
 const TOKEN_EVERY: Duration = Duration::from_secs(600);
 
 /// Prints what to try and waits for Ctrl-C.
-pub(super) async fn stay(stage: &Stage) -> Result<(), Failure> {
+pub(super) async fn stay(stage: &Stage, interrupts: &mut Interrupts) -> Result<(), Failure> {
     write_token(stage)?;
     show(&invitation(stage));
     let renew = async {
@@ -25,7 +25,7 @@ pub(super) async fn stay(stage: &Stage) -> Result<(), Failure> {
         }
     };
     tokio::select! {
-        result = interrupted() => result?,
+        () = interrupts.next() => {}
         error = renew => return Err(error),
     }
     show("Stopped; the folder is removed.");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::super::args::EchoArgs;
-use super::super::{interrupted, say};
+use super::super::{Interrupts, say};
 use super::{DevError, at};
 use crate::lab::Echo;
 
@@ -13,16 +13,17 @@ pub(super) fn echo(args: &EchoArgs) -> Result<(), DevError> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        let mut interrupts = Interrupts::catch()?;
         let listen = args.listen.as_str();
         if let Some(path) = listen.strip_prefix("unix:") {
             let path = Path::new(path);
             let echo = Echo::start_unix(path).await.map_err(at(path))?;
             say(&format!("echo on {listen}, until Ctrl-C"));
-            let ended = interrupted().await;
+            interrupts.next().await;
             drop(echo);
             // Left behind, it would be in the way of the next one.
             drop(std::fs::remove_file(path));
-            return Ok(ended?);
+            return Ok(());
         }
         let address: SocketAddr = listen.parse().map_err(|_| {
             DevError::Words(format!(
@@ -31,6 +32,7 @@ pub(super) fn echo(args: &EchoArgs) -> Result<(), DevError> {
         })?;
         let echo = Echo::start(address).await.map_err(at(Path::new(listen)))?;
         say(&format!("echo on http://{}, until Ctrl-C", echo.address));
-        Ok(interrupted().await?)
+        interrupts.next().await;
+        Ok(())
     })
 }
