@@ -159,6 +159,7 @@ async fn upstream() -> Result<SocketAddr, Failure> {
 struct Gate {
     child: Child,
     address: SocketAddr,
+    _log: tempfile::TempDir,
 }
 
 impl Gate {
@@ -169,14 +170,20 @@ impl Gate {
             "sidegate.toml",
             &format!("{config}\n[runtime]\nthreads = 1\n"),
         )?;
+        let log = tempfile::tempdir()?;
         let child = Command::new(env!("CARGO_BIN_EXE_sidegate"))
             .args(["run", "--config"])
             .arg(world.folder.join("sidegate.toml"))
             .args(["--log-format", "json"])
-            // The decision log is written, as it is in production.
-            .stderr(Stdio::from(fs::File::create(world.folder.join("log"))?))
+            // The decision log is written, as it is in production: not into a folder that the gate
+            // watches, where each line would be an event to look at.
+            .stderr(Stdio::from(fs::File::create(log.path().join("log"))?))
             .spawn()?;
-        Ok(Self { child, address })
+        Ok(Self {
+            child,
+            address,
+            _log: log,
+        })
     }
 
     fn binary(&self) -> &'static Path {
