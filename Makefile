@@ -40,6 +40,13 @@ test-one: ## run the tests whose name holds T: make test-one T=demo
 	@test -n "$(T)" || { echo "make test-one T=part-of-a-name" >&2; exit 64; }
 	$(CARGO) test --locked $(FEATURES) -- $(T)
 
+.PHONY: rotations
+rotations: ## rotate everything a hundred times in every way, under load, and print how soon it acts
+	ROTATIONS=$(or $(N),100) $(CARGO) test --locked $(FEATURES) --test it rotation:: -- --test-threads 3
+	@printf '\n| object | change | times | let in, ms: median / worst | shut out, ms: median / worst | good requests meanwhile |\n'
+	@printf '|---|---|---|---|---|---|\n'
+	@cat target/rotations/*.md
+
 .PHONY: check
 check: ## format, lints, documentation, dependencies and layering
 	$(CARGO) fmt --check
@@ -59,17 +66,44 @@ check: ## format, lints, documentation, dependencies and layering
 build: ## build target/release/sidegate
 	$(CARGO) build --release --locked $(FEATURES)
 
+IMAGE ?= sidegate:dev
+CA_BUNDLE ?=
+
+.PHONY: image
+image: ## make the container image: target/image/sidegate.tar, loaded into Docker if it runs (CA_BUNDLE=FILE)
+	nice deploy/image/binary target/image/sidegate
+	deploy/image/root target/image/sidegate target/image/root $(CA_BUNDLE)
+	deploy/image/archive target/image/root target/image/sidegate.tar $(IMAGE)
+	@if docker version >/dev/null 2>&1; then docker load --quiet --input target/image/sidegate.tar; fi
+
+.PHONY: reproduce
+reproduce: ## build the image twice, in clones in two folders, and compare the bytes (ten minutes)
+	deploy/image/reproduce
+
+.PHONY: compose-demo
+compose-demo: ## the demo in containers: an intruder beside the service tries every way around the gate
+	@docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image
+	@SIDEGATE_IMAGE=$(IMAGE) compose/demo/run
+
+.PHONY: k8s-validate
+k8s-validate: ## render the Kubernetes manifests; judge them by schemas and rules (needs tests/setup)
+	target/peers-venv/bin/python k8s/validate
+
 .PHONY: bench
 bench: ## measure processor time per request, memory and size (REQUESTS=10000 ROUNDS=5)
 	$(CARGO) bench --locked $(FEATURES) --bench requests
+
+.PHONY: fleet
+fleet: ## simulate 10,000 gates and one key server; write docs/explanation/fleet.md's tables and plots
+	$(CARGO) bench --profile dev --locked $(FEATURES) --bench fleet
 
 .PHONY: fuzz
 fuzz: ## fuzz a parser: make fuzz F=token S=60 (needs cargo-fuzz and a nightly toolchain)
 	$(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz $(or $(F),token) -- -max_total_time=$(or $(S),60)
 
 .PHONY: docs
-docs: ## write the generated tables of README.md and deploy/sidegate.schema.json anew
-	$(CARGO) run --locked --quiet $(FEATURES) -- reference --into README.md
+docs: ## write the generated tables of docs and README.md, and deploy/sidegate.schema.json, anew
+	$(CARGO) run --locked --quiet $(FEATURES) -- reference --into README.md docs/reference/*.md
 	$(CARGO) run --locked --quiet $(FEATURES) -- schema > target/sidegate.schema.json
 	mv target/sidegate.schema.json deploy/sidegate.schema.json
 

@@ -1,10 +1,14 @@
 //! The table of contents: what happens to a request, one line for each stage.
 //!
 //! No logic lives here. Whoever wants to know whether a request can reach the upstream unjudged
-//! reads `Gate::pass` and finds that `forward` takes what only `check` gives.
+//! reads `Gate::pass` and finds that `forward` takes what only `decide` gives, for a proof that only
+//! `check` gives.
+
+mod judge;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
@@ -12,14 +16,18 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use crate::accept::{Connection, Handler, InFlight, linger, message};
-use crate::check::{self, Checker, Principal, Refusal, Verification};
+pub use self::judge::{Judge, Judged};
+use crate::accept::{Connection, Handler, InFlight, linger};
+use crate::check::{self, Refusal};
+use crate::decide::{self, Permit};
 use crate::deny::{self, Answer, BodyForm};
-use crate::forward::{AnswerBody, Forwarder, HeaderRules, Origin, Place};
+use crate::forward::{AnswerBody, Authority, Forwarder, HeaderRules, Origin, Place};
 use crate::model::{Denial, Timestamp};
-use crate::observe::{Metrics, RequestRecord};
-use crate::reload::{Edition, Reader};
-use crate::settings::{LimitSettings, Settings};
+use crate::observe::{Journal, Metrics, RequestRecord};
+use crate::refresh::{Asked, Demand};
+use crate::reload::{Changes, Edition, Reader};
+use crate::revocation::Line;
+use crate::settings::Settings;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -29,20 +37,32 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub struct Policy {
     /// Where tokens are found and what they must be.
     pub judgement: check::Policy,
+    /// Who may do what.
+    pub routes: decide::Policy,
     /// What the application is told.
     pub headers: HeaderRules,
+    /// Where a key that is not there can be asked for.
+    pub demand: Demand,
+}
+
+/// Judges again what is running already, by the policy in force.
+#[derive(Debug)]
+struct Court {
+    policy: Reader<Policy>,
+    clock: fn() -> Timestamp,
+    metrics: Arc<Metrics>,
 }
 
 /// Judges every request and passes on those that hold.
 #[derive(Debug)]
 pub struct Gate {
     policy: Reader<Policy>,
-    checker: Checker,
+    court: Arc<dyn Authority>,
+    judge: Judge,
     forwarder: Forwarder,
-    limits: LimitSettings,
     request_ids: RequestIds,
     clock: fn() -> Timestamp,
-    metrics: Arc<Metrics>,
+    journal: Journal,
 }
 
 impl Gate {
@@ -51,18 +71,23 @@ impl Gate {
     pub fn new(
         settings: &Settings,
         policy: Reader<Policy>,
-        metrics: Arc<Metrics>,
+        journal: Journal,
         request_ids: RequestIds,
         clock: fn() -> Timestamp,
     ) -> Self {
+        let court = Arc::new(Court {
+            policy: policy.clone(),
+            clock,
+            metrics: Arc::clone(&journal.metrics),
+        });
         Self {
             policy,
-            checker: Checker::new(&settings.limits),
-            forwarder: Forwarder::build(settings, Arc::clone(&metrics)),
-            limits: settings.limits.clone(),
+            court,
+            judge: Judge::new(&settings.limits, Arc::clone(&journal.metrics)),
+            forwarder: Forwarder::build(settings, Arc::clone(&journal.metrics)),
             request_ids,
             clock,
-            metrics,
+            journal,
         }
     }
 
@@ -79,19 +104,30 @@ impl Gate {
         record: &mut RequestRecord,
     ) -> Result<Response<AnswerBody>, Denial> {
         let policy = self.policy.current();
-        let principal = match self.judge(&request, &policy, &place, record) {
-            Ok(principal) => principal,
+        let mut judged = self.judge(&request, &policy, &place, record);
+        if let Some(key) = &judged.missing {
+            // Once: a key that is still not there is refused for good.
+            match policy.value.demand.ask(key.issuer(), key.kid()).await {
+                Asked::Found => judged = self.judge(&request, &policy, &place, record),
+                Asked::Unavailable => judged = judged.without_keys(),
+                Asked::Unknown => {}
+            }
+        }
+        let permit = match judged.verdict {
+            Ok(permit) => permit,
             Err(denial) => {
                 linger::linger(request, place.in_flight);
                 return Err(denial);
             }
         };
-        let keep = policy.value.judgement.keeps_token_of(principal.issuer());
-        policy
-            .value
-            .judgement
-            .places()
-            .remove(request.headers_mut(), keep);
+        if let Some(denial) = permit.reported() {
+            record.report(denial);
+        }
+        let judgement = &policy.value.judgement;
+        let keep = permit
+            .principal()
+            .and_then(|principal| judgement.keeps_token_of(principal.issuer()));
+        judgement.places().remove(request.headers_mut(), keep);
         let request_id = Arc::clone(&record.request_id);
         let origin = Origin {
             remote: record.remote.ip(),
@@ -100,52 +136,92 @@ impl Gate {
         let began = Instant::now();
         let answer = self
             .forwarder
-            .forward(request, &principal, &policy.value.headers, origin, place)
+            .forward(
+                request,
+                permit,
+                &self.court,
+                &policy.value.headers,
+                origin,
+                place,
+            )
             .await;
         record.upstream = Some(began.elapsed());
         answer
     }
 
-    /// The decision: message, token, pair.
+    /// The decision: the peer as it is now, and all the rest.
     fn judge(
         &self,
         request: &Request<Incoming>,
         policy: &Edition<Policy>,
         place: &Place,
         record: &mut RequestRecord,
-    ) -> Result<Principal, Denial> {
+    ) -> Judged {
         let now = (self.clock)();
-        let peer = place.connection.peer(now)?;
-        message::check(request, &self.limits)?;
-        let began = Instant::now();
-        let token = policy.value.judgement.places().find(request.headers())?;
-        let judged = self.checker.check(
-            &policy.value.judgement,
-            policy.generation,
-            &token,
-            &peer,
-            now,
-        );
-        self.metrics.token_judged(began.elapsed());
-        match judged {
-            Ok(principal) => {
-                self.metrics
-                    .token_verified(principal.verification() == Verification::Cached);
-                record.issuer = Some(Arc::clone(principal.issuer_name()));
-                record.kid = principal.kid().cloned();
-                record.subject = principal.claims().shown_subject();
-                Ok(principal)
+        match place.connection.peer(now) {
+            Ok(peer) => {
+                let on = place.connection.id();
+                self.judge
+                    .judge(request, policy, (peer, on), now, &mut record.known)
             }
-            Err(Refusal {
-                denial,
-                issuer,
-                kid,
-                subject,
-            }) => {
-                (record.issuer, record.kid, record.subject) = (issuer, kid, subject);
-                Err(denial)
+            Err(denial) => {
+                record.known.deny_line = place.connection.deny_line().map(Line::number);
+                Err(denial).into()
             }
         }
+    }
+}
+
+impl Authority for Court {
+    fn judge_again(&self, permit: &Permit, connection: &Connection) -> Result<Duration, Refusal> {
+        let now = (self.clock)();
+        let refused = |denial| Refusal::of(permit.principal(), denial);
+        let peer = connection.peer(now).map_err(|denial| Refusal {
+            deny_line: connection.deny_line(),
+            ..refused(denial)
+        })?;
+        let policy = self.policy.current();
+        let (judgement, routes) = (&policy.value.judgement, &policy.value.routes);
+        let principal = permit.principal();
+        let judged = match principal {
+            Some(principal) => judgement.judge_again(principal, &peer, permit.peer(), now),
+            // Only the certificate ends it, which the connection watches.
+            None => Ok(Duration::MAX),
+        };
+        match judged {
+            Ok(left) => {
+                let leave = permit
+                    .leave()
+                    .and_then(|leave| judgement.leave_again(leave, &peer));
+                let judged = routes.judge_again(permit, &peer, principal, leave);
+                judged.map_err(refused)?;
+                Ok(left)
+            }
+            Err(refusal) => {
+                let leave = judgement.leave_of(&refusal, &peer);
+                if routes.report_again(permit, &peer, &refusal, leave) {
+                    Ok(Duration::MAX)
+                } else {
+                    Err(refusal)
+                }
+            }
+        }
+    }
+
+    fn changes(&self, permit: &Permit) -> [Changes; 3] {
+        // Before the policy is looked at, so that a later one is not missed.
+        let policy = self.policy.changes();
+        let current = self.policy.current();
+        let judgement = &current.value.judgement;
+        match permit.principal().and_then(|one| judgement.changes(one)) {
+            Some([keys, denied]) => [policy, keys, denied],
+            // It has no issuer, or its issuer is gone, and so will it be.
+            None => [policy, self.policy.changes(), self.policy.changes()],
+        }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 }
 
@@ -161,7 +237,7 @@ impl Handler for Gate {
         let request_id = self.request_ids.of(request.headers());
         let form = BodyForm::wanted_by(request.headers());
         let mut record = RequestRecord::open(
-            Arc::clone(&self.metrics),
+            self.journal.clone(),
             connection.remote(),
             Arc::clone(connection.name()),
             Arc::clone(&request_id),

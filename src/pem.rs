@@ -9,12 +9,13 @@
     reason = "the library's enum is non-exhaustive, and whatever was not asked for is refused alike"
 )]
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls_pemfile::Item;
+
+use crate::file;
 
 /// The largest file read: a bundle of several hundred certificates.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -182,17 +183,12 @@ fn unexpected(path: &Path, wanted: &'static str, found: &'static str) -> PemErro
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PemError> {
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text))
-        .map_err(|cause| PemError::Unreadable {
-            path: path.to_owned(),
-            cause,
-        })?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(PemError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
-    Ok(text)
+    let path = path.to_owned();
+    file::read(&path, MAX_BYTES).map_err(|cause| {
+        if cause.kind() == ErrorKind::FileTooLarge {
+            PemError::TooLarge { path }
+        } else {
+            PemError::Unreadable { path, cause }
+        }
+    })
 }

@@ -9,12 +9,17 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::objects::{oid_registry, oid2abbrev};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
 use crate::model::Timestamp;
+use crate::revocation::CertificateFacts;
 
 /// The longest text taken over from a certificate into a log line.
 const MAX_SHOWN: usize = 256;
+
+/// The organisation in the name of every CA that `sidegate dev` and the tests make.
+pub const DEVELOPMENT: &str = "sidegate development only";
 
 /// What a leaf certificate says of itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -27,16 +32,24 @@ pub struct Certificate {
     pub ip: Vec<IpAddr>,
     /// Common names of the subject.
     pub cn: Vec<String>,
+    /// The subject's distinguished name (RFC 4514).
+    pub subject: String,
     /// SHA-256 of the certificate.
     pub sha256: [u8; 32],
     /// SHA-256 of its `SubjectPublicKeyInfo`.
     pub spki: [u8; 32],
-    /// The serial number in lower-case hex.
+    /// The serial number in lower-case hex, whole.
     pub serial: String,
-    /// The issuer's distinguished name.
+    /// The issuer's distinguished name, whole. For a log line there is [`Certificate::shown_issuer`].
     pub issuer: String,
+    /// The subject's distinguished name as `issuer` writes it, for comparing the two.
+    pub own_name: String,
+    /// Whether it is a throw-away one, of [`DEVELOPMENT`].
+    pub development: bool,
     /// What it may be used for.
     pub usage: Usage,
+    /// The first moment at which it is valid.
+    pub not_before: Option<Timestamp>,
     /// The last moment at which it is valid.
     pub not_after: Option<Timestamp>,
 }
@@ -75,10 +88,15 @@ impl Certificate {
             sha256: sha256(der),
             spki: sha256(parsed.public_key().raw),
             serial: hex(parsed.raw_serial()),
-            issuer: shown(&parsed.issuer().to_string()),
-            not_after: u64::try_from(parsed.validity().not_after.timestamp())
-                .ok()
-                .map(Timestamp::from_unix),
+            issuer: parsed.issuer().to_string(),
+            own_name: parsed.subject().to_string(),
+            not_before: moment(parsed.validity().not_before.timestamp()),
+            not_after: moment(parsed.validity().not_after.timestamp()),
+            development: parsed
+                .subject()
+                .iter_organization()
+                .any(|name| name.as_str() == Ok(DEVELOPMENT)),
+            subject: distinguished(parsed.subject()),
             ..Self::default()
         };
         for name in parsed.subject().iter_common_name() {
@@ -136,6 +154,29 @@ impl Certificate {
         )
     }
 
+    /// The issuer's name in a form and length that fit a log line.
+    #[must_use]
+    pub fn shown_issuer(&self) -> String {
+        shown(&self.issuer)
+    }
+
+    /// The serial number in a length that fits a log line.
+    #[must_use]
+    pub fn shown_serial(&self) -> String {
+        shown(&self.serial)
+    }
+
+    /// What a deny list can name it by.
+    #[must_use]
+    pub fn facts(&self) -> CertificateFacts<'_> {
+        CertificateFacts {
+            sha256: &self.sha256,
+            serial: &self.serial,
+            issuer: &self.issuer,
+            uri: &self.uri,
+        }
+    }
+
     /// The whole fingerprint in lower-case hex, as `peer.sha256` takes it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -148,6 +189,49 @@ impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} sha256={}", self.best_name(), self.fingerprint())
     }
+}
+
+fn moment(seconds: i64) -> Option<Timestamp> {
+    u64::try_from(seconds).ok().map(Timestamp::from_unix)
+}
+
+/// A distinguished name as RFC 4514 2 writes it: the last part first, special characters escaped.
+/// `"` and `\` are escaped in hex, so that no quote is in it and no backslash at its end.
+fn distinguished(name: &X509Name<'_>) -> String {
+    let mut parts: Vec<String> = name
+        .iter()
+        .map(|part| {
+            let pairs: Vec<String> = part.iter().map(attribute).collect();
+            pairs.join("+")
+        })
+        .collect();
+    parts.reverse();
+    parts.join(",")
+}
+
+fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let kind = attribute.attr_type();
+    let name = oid2abbrev(kind, oid_registry()).map_or_else(|_| kind.to_id_string(), str::to_owned);
+    let Ok(text) = attribute.as_str() else {
+        // RFC 4514 2.4: what is no string is its encoding.
+        return format!("{name}=#{}", hex(attribute.attr_value().data));
+    };
+    let mut value = String::with_capacity(text.len());
+    let last = text.chars().count().saturating_sub(1);
+    for (at, c) in text.chars().enumerate() {
+        match c {
+            '"' => value.push_str("\\22"),
+            '\\' => value.push_str("\\5C"),
+            ' ' if at == 0 || at == last => value.push_str("\\20"),
+            '#' if at == 0 => value.push_str("\\23"),
+            ',' | '+' | ';' | '<' | '>' | '=' => {
+                value.push('\\');
+                value.push(c);
+            }
+            _ => value.push(c),
+        }
+    }
+    format!("{name}={value}")
 }
 
 fn ip(bytes: &[u8]) -> Option<IpAddr> {
@@ -164,7 +248,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    bytes.iter().take(64).fold(String::new(), |mut out, byte| {
+    bytes.iter().fold(String::new(), |mut out, byte| {
         // Writing to a String cannot fail.
         let _ = write!(out, "{byte:02x}");
         out
@@ -177,4 +261,40 @@ fn shown(text: &str) -> String {
         .filter(|c| !c.is_control())
         .take(MAX_SHOWN)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{Authority, Leaf};
+    use crate::model::client_cert::{Element, Key, read_elements};
+
+    /// A name can be made to look like several, or like the end of the field it is told in.
+    #[test]
+    fn a_subject_that_looks_like_more_stays_one_value() {
+        let ca = Authority::root("test", Timestamp::from_unix(1_800_000_000)).unwrap();
+        for (cn, subject) in [
+            ("client", "CN=client"),
+            ("a, O=admins", "CN=a\\, O\\=admins"),
+            ("\";Hash=00", "CN=\\22\\;Hash\\=00"),
+            ("a\\", "CN=a\\5C"),
+            (" #a ", "CN=\\20#a\\20"),
+            ("#a", "CN=\\23a"),
+            ("José", "CN=José"),
+        ] {
+            let leaf = Leaf {
+                cn: cn.to_owned(),
+                ..Leaf::default()
+            };
+            let certificate = Certificate::parse(&ca.issue(&leaf).unwrap().der).unwrap();
+            assert_eq!(certificate.subject, subject);
+            let pairs = vec![(Key::Subject, certificate.subject)];
+            let told = Element { pairs }.write();
+            let read = read_elements(told.as_bytes()).unwrap();
+            let [one] = read.as_slice() else {
+                panic!("{told}: {read:?}")
+            };
+            assert_eq!(one.pairs.len(), 1, "{told}");
+        }
+    }
 }

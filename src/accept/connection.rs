@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,20 +15,33 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::Activity;
+use super::certificate::Certificate;
 use super::identity::ServerIdentity;
 use super::peer::Peer;
 use crate::model::{Denial, Timestamp};
 use crate::observe::{Closed, Metrics};
-use crate::reload::{Generation, Reader};
+use crate::reload::{Changes, Generation, Reader};
+use crate::revocation::Line;
 use crate::shutdown::DrainWatch;
 
 /// A certificate that lives longer than this is looked at again then; timers have an end.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
+/// Which connection of this process it is; no two have the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// No connection at all: for a request that was never sent.
+    pub const NONE: Self = Self(u64::MAX);
+}
+
 /// A connection that passed the handshake.
 #[derive(Debug)]
 pub struct Connection {
+    id: ConnectionId,
     name: Arc<str>,
+    certificate: Arc<Certificate>,
     chain: Box<[CertificateDer<'static>]>,
     identity: Reader<ServerIdentity>,
     verdict: ArcSwap<Verdict>,
@@ -68,7 +81,9 @@ impl Connection {
         metrics.connection_opened();
         let Proven { peer, chain, under } = proven;
         Self {
+            id: ConnectionId::next(),
             name: Arc::clone(peer.name()),
+            certificate: peer.shared_certificate(),
             chain,
             identity,
             verdict: ArcSwap::from_pointee(Verdict {
@@ -85,10 +100,30 @@ impl Connection {
         }
     }
 
+    /// Which one it is.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// What the peer was called when it connected, for logs.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// The certificate that was shown in the handshake. Whether it still holds is [`peer`]'s to say.
+    ///
+    /// [`peer`]: Self::peer
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The same in DER.
+    #[must_use]
+    pub fn leaf(&self) -> &[u8] {
+        self.chain.first().map_or(&[], |leaf| leaf.as_ref())
     }
 
     /// Who is at the other end, if it would still get in at the time `now`.
@@ -100,7 +135,20 @@ impl Connection {
         let identity = self.identity.current();
         let verdict = self.verdict.load();
         if verdict.under == identity.generation {
-            return valid(&verdict.peer, now);
+            let peer = valid(&verdict.peer, now)?;
+            // SECURITY: the deny list has editions of its own, and entries with an end, so it is
+            // asked every time. Guarded by `a_denied_certificate_is_out_on_open_connections_too`.
+            if identity
+                .value
+                .verifier
+                .denies(peer.certificate(), now)
+                .is_some()
+            {
+                let (under, peer) = (identity.generation, Err(Denial::CertificateDenied));
+                self.verdict.store(Arc::new(Verdict { under, peer }));
+                return Err(Denial::CertificateDenied);
+            }
+            return Ok(peer);
         }
         // SECURITY: the trust has changed since this connection was judged. Guarded by
         // `a_change_of_trust_reaches_connections_that_are_open`.
@@ -113,11 +161,20 @@ impl Connection {
         valid(&verdict.peer, now)
     }
 
+    /// What is published about peers from now on: who is still let in may yet bring less.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.identity.changes()
+    }
+
     /// Completes when the peer would not get in any more: its certificate has expired or is not
     /// trusted or listed any longer.
     pub async fn distrusted(&self) -> Denial {
         let mut identity = self.identity.clone();
+        let mut alive = true;
         loop {
+            // Taken before the judgement, so that whatever changes after it wakes.
+            let mut denied = identity.current().value.verifier.denied().changes();
             let now = (self.clock)();
             let left = match self.peer(now) {
                 Ok(peer) => peer
@@ -128,13 +185,20 @@ impl Connection {
             };
             let wait = left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
             tokio::select! {
-                more = identity.changed() => if !more {
-                    // Nobody is left who could change it; only time can.
-                    tokio::time::sleep(wait).await;
-                },
+                // Once nobody is left who could change it, only time can.
+                more = identity.changed(), if alive => alive = more,
+                () = denied.next() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    /// The line of the deny list that names the certificate, for logs.
+    #[must_use]
+    pub fn deny_line(&self) -> Option<Line> {
+        let leaf = Certificate::parse(self.chain.first()?).ok()?;
+        let identity = self.identity.current();
+        identity.value.verifier.denies(&leaf, (self.clock)())
     }
 
     /// Whether an answer should say that it is the last one.
@@ -171,6 +235,20 @@ impl Connection {
 
     pub(super) fn ends(&self, cause: Closed) {
         self.cause.store(cause as u8, Ordering::Relaxed);
+    }
+}
+
+impl ConnectionId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An identity for unit tests and fuzz targets of later stages.
+    #[cfg(any(test, fuzzing))]
+    #[must_use]
+    pub fn for_test(number: u64) -> Self {
+        Self(number)
     }
 }
 

@@ -14,6 +14,8 @@ use super::certificate::Certificate;
 use super::peer::Peer;
 use super::verifier::{Witness, witnessed};
 use crate::model::Denial;
+use crate::observe::{Refusals, RefusedConnection};
+use crate::revocation::Line;
 
 /// After a refusal the socket is read until the caller closes it, this long at most. Closing at once
 /// would answer the request the caller has already sent with a reset, which can overtake the alert
@@ -26,6 +28,8 @@ pub(super) struct Refused {
     pub(super) denial: Denial,
     /// The stranger's words, if it showed a certificate.
     pub(super) certificate: Option<Box<Certificate>>,
+    /// The line of the deny list that names it.
+    pub(super) deny_line: Option<Line>,
     /// What the TLS library said.
     pub(super) cause: String,
 }
@@ -63,15 +67,16 @@ fn refused(error: &std::io::Error, witness: Witness) -> Refused {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let missing = matches!(tls, Some(rustls::Error::NoCertificatesPresented));
-    let (denial, certificate) = match witness {
-        Witness::Refused(denial, certificate) => (denial, certificate),
-        Witness::Unasked | Witness::Accepted(_) if missing => (Denial::CertificateMissing, None),
-        Witness::Unasked | Witness::Accepted(_) => (Denial::HandshakeFailed, None),
-    };
-    Refused {
-        denial,
-        certificate,
-        cause: error.to_string(),
+    let without = |denial| Refused::without_certificate(denial, &error.to_string());
+    match witness {
+        Witness::Refused(verdict) => Refused {
+            denial: verdict.denial,
+            certificate: verdict.certificate,
+            deny_line: verdict.deny_line,
+            cause: error.to_string(),
+        },
+        Witness::Unasked | Witness::Accepted(_) if missing => without(Denial::CertificateMissing),
+        Witness::Unasked | Witness::Accepted(_) => without(Denial::HandshakeFailed),
     }
 }
 
@@ -80,8 +85,21 @@ impl Refused {
         Self {
             denial,
             certificate: None,
+            deny_line: None,
             cause: cause.to_owned(),
         }
+    }
+
+    /// Keeps it for `/status`.
+    pub(super) fn keep(&self, remote: SocketAddr, refusals: &Refusals) {
+        let certificate = self.certificate.as_deref();
+        let shown = certificate.map(|it| (it.best_name(), it.fingerprint()));
+        refusals.connection(RefusedConnection {
+            denial: self.denial,
+            remote,
+            peer: None,
+            certificate: shown.as_ref().map(|(name, sha256)| (&**name, &**sha256)),
+        });
     }
 
     /// Writes the line that says which connection was refused, and whose it claimed to be.
@@ -95,8 +113,9 @@ impl Refused {
             %remote,
             certificate = shown.map(Certificate::best_name),
             sha256 = shown.map(Certificate::fingerprint),
-            serial = shown.map(|certificate| certificate.serial.as_str()),
-            certificate_issuer = shown.map(|certificate| certificate.issuer.as_str()),
+            serial = shown.map(Certificate::shown_serial),
+            certificate_issuer = shown.map(Certificate::shown_issuer),
+            deny_line = self.deny_line.map(Line::number),
             cause = self.cause,
             suppressed = (suppressed > 0).then_some(suppressed),
         );

@@ -4,18 +4,23 @@
 //! The only file that builds a rustls configuration. It never makes one without mandatory client
 //! certificates, and never one that resumes sessions.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::certificate::Certificate;
+use super::peer::Peer;
 use super::peers::PeerTable;
-use super::verifier::PeerVerifier;
+use super::verifier::{PeerVerifier, Rejected};
 use crate::model::Timestamp;
 use crate::pem::{self, PemError};
+use crate::reload::Reader;
+use crate::revocation::DenyList;
 use crate::settings::{Settings, TlsSettings, TlsVersion};
 
 /// One generation of certificate, key, client CAs, revocation lists and peers. They are published
@@ -31,6 +36,8 @@ pub struct ServerIdentity {
     pub client_ca_not_after: Option<Timestamp>,
     /// The gate's own leaf, for `check` and the log.
     pub certificate: Certificate,
+    /// Whether a client CA is one that `sidegate dev` made.
+    development: bool,
 }
 
 /// Why no TLS configuration could be made of the files.
@@ -74,12 +81,16 @@ pub enum IdentityError {
 
 impl ServerIdentity {
     /// Reads every file and builds the configuration. `previous` is the identity in force, whose
-    /// counts of connections go on.
+    /// counts of connections go on; `denied` is where the deny list is read at every judgement.
     ///
     /// # Errors
     ///
     /// [`IdentityError`], naming the file, when any part is missing, broken or does not fit another.
-    pub fn load(settings: &Settings, previous: Option<&Self>) -> Result<Self, IdentityError> {
+    pub fn load(
+        settings: &Settings,
+        denied: Reader<DenyList>,
+        previous: Option<&Self>,
+    ) -> Result<Self, IdentityError> {
         let tls = &settings.tls;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let chain = pem::certificates(&tls.certificate)?;
@@ -88,10 +99,10 @@ impl ServerIdentity {
         let leaf = leaf.ok_or_else(|| IdentityError::Leaf {
             path: tls.certificate.clone(),
         })?;
-        let (client_verifier, client_ca_not_after) = client_verifier(tls, &provider)?;
+        let (client_verifier, cas) = client_verifier(tls, &provider)?;
         let before = previous.map(|identity| identity.verifier.peers());
         let table = PeerTable::build(settings, before);
-        let verifier = Arc::new(PeerVerifier::new(client_verifier, table));
+        let verifier = Arc::new(PeerVerifier::new(client_verifier, table, denied));
 
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(tls.min_version))
@@ -113,10 +124,38 @@ impl ServerIdentity {
             config: Arc::new(config),
             verifier,
             not_after: leaf.not_after,
-            client_ca_not_after,
+            client_ca_not_after: cas.not_after,
             certificate: leaf,
+            development: cas.development,
         })
     }
+
+    /// Judges a client's chain, leaf first, as a handshake at the time `now` would.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected`]
+    pub fn judge(&self, chain: &[CertificateDer<'_>], now: Timestamp) -> Result<Peer, Rejected> {
+        self.verifier.judge_chain(chain, now)
+    }
+
+    /// What to warn of when the gate listens at `address`: whoever has the folder of a development
+    /// CA can be any peer, which is nobody else's concern on loopback only.
+    #[must_use]
+    pub fn warning(&self, address: SocketAddr) -> Option<&'static str> {
+        (self.development && !address.ip().is_loopback()).then_some(
+            "tls.client_ca holds a throw-away CA of `sidegate dev`, whose key lies in a plain file, and \
+             listen.address is not on loopback: never let others rely on this gate; name the CA of \
+             your front proxies instead",
+        )
+    }
+}
+
+/// What is known of the client CAs together.
+#[derive(Default)]
+struct ClientCas {
+    not_after: Option<Timestamp>,
+    development: bool,
 }
 
 fn client_verifier(
@@ -125,7 +164,7 @@ fn client_verifier(
 ) -> Result<
     (
         Arc<dyn rustls::server::danger::ClientCertVerifier>,
-        Option<Timestamp>,
+        ClientCas,
     ),
     IdentityError,
 > {
@@ -134,10 +173,11 @@ fn client_verifier(
         cause,
     };
     let mut roots = RootCertStore::empty();
-    let mut first_end = None;
+    let mut cas = ClientCas::default();
     for der in pem::certificates(&tls.client_ca)? {
-        let end = Certificate::parse(&der).ok().and_then(|ca| ca.not_after);
-        first_end = match (first_end, end) {
+        let ca = Certificate::parse(&der).unwrap_or_default();
+        cas.development |= ca.development;
+        cas.not_after = match (cas.not_after, ca.not_after) {
             (Some(a), Some(b)) => Some(std::cmp::min::<Timestamp>(a, b)),
             (a, b) => a.or(b),
         };
@@ -154,7 +194,7 @@ fn client_verifier(
     let verifier = builder
         .build()
         .map_err(|cause| refused(cause.to_string()))?;
-    Ok((verifier, first_end))
+    Ok((verifier, cas))
 }
 
 fn versions(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {

@@ -12,6 +12,7 @@ pub mod linger;
 pub mod message;
 pub mod peer;
 pub mod peers;
+mod sender;
 mod serve;
 mod stream;
 mod throttle;
@@ -28,10 +29,11 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use activity::InFlight;
-pub use connection::Connection;
+pub use connection::{Connection, ConnectionId};
 pub use identity::ServerIdentity;
 pub use peer::Peer;
 pub use serve::Handler;
+pub use verifier::Rejected;
 
 use self::connection::Proven;
 use self::handshake::{Refused, handshake};
@@ -39,7 +41,7 @@ use self::serve::Serving;
 use self::stream::PeerStream;
 use self::throttle::Throttle;
 use crate::model::{Denial, Timestamp};
-use crate::observe::Metrics;
+use crate::observe::Journal;
 use crate::reload::Reader;
 use crate::settings::{LimitSettings, TimeoutSettings};
 use crate::shutdown::DrainWatch;
@@ -69,8 +71,8 @@ struct Shared {
     open: Arc<Semaphore>,
     handshakes: usize,
     handshake_deadline: Duration,
-    metrics: Arc<Metrics>,
-    refusals: Throttle,
+    journal: Journal,
+    throttle: Throttle,
 }
 
 /// A handshake that has begun.
@@ -90,7 +92,7 @@ impl Acceptor {
         clock: fn() -> Timestamp,
         limits: &LimitSettings,
         timeouts: &TimeoutSettings,
-        metrics: Arc<Metrics>,
+        journal: Journal,
     ) -> Self {
         let shared = Shared {
             identity,
@@ -99,8 +101,8 @@ impl Acceptor {
             open: Arc::new(Semaphore::new(limits.connections)),
             handshakes: limits.handshakes,
             handshake_deadline: timeouts.handshake,
-            metrics,
-            refusals: Throttle::default(),
+            journal,
+            throttle: Throttle::default(),
         };
         Self {
             listener,
@@ -129,7 +131,7 @@ impl Acceptor {
                     self.admit(socket, remote, &handler, &work, &mut tasks, &mut pending);
                 }
                 Err(error) => {
-                    self.shared.metrics.accept_failed();
+                    self.shared.journal.metrics.accept_failed();
                     tracing::warn!(%error, pause_ms = backoff.as_millis(), "cannot accept connections");
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_LAST);
@@ -189,10 +191,10 @@ impl Acceptor {
                 // connection. The connection holds the drain up, so nobody needs to join it.
                 tokio::spawn(async move {
                     let Shared {
-                        serving, metrics, ..
+                        serving, journal, ..
                     } = &*shared;
                     serving
-                        .serve(stream, h2, handler, connection, metrics)
+                        .serve(stream, h2, handler, connection, journal)
                         .await;
                 });
             }
@@ -233,7 +235,7 @@ impl Shared {
             return None;
         };
         let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        let metrics = Arc::clone(&self.metrics);
+        let metrics = Arc::clone(&self.journal.metrics);
         let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let proven = Proven {
             peer,
@@ -251,8 +253,9 @@ impl Shared {
     }
 
     fn refuse(&self, refused: &Refused, remote: SocketAddr) {
-        self.metrics.handshake_refused(refused.denial);
-        if let Some(suppressed) = self.refusals.pass() {
+        self.journal.metrics.handshake_refused(refused.denial);
+        refused.keep(remote, &self.journal.refusals);
+        if let Some(suppressed) = self.throttle.pass() {
             refused.log(remote, suppressed);
         }
     }

@@ -4,9 +4,13 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::certificate::Certificate;
+use super::sender;
+use crate::model::Denial;
+use crate::settings::HandsOver;
 
 /// A front proxy that proved who it is.
 #[derive(Clone, Debug)]
@@ -15,6 +19,9 @@ pub struct Peer {
     issuers: Arc<[Arc<str>]>,
     certificate: Arc<Certificate>,
     connections: Arc<Semaphore>,
+    hands_over: Option<HandsOver>,
+    /// What it handed over with the request at hand.
+    handed_over: Option<[u8; 32]>,
 }
 
 impl Peer {
@@ -29,7 +36,29 @@ impl Peer {
             issuers,
             certificate,
             connections,
+            hands_over: None,
+            handed_over: None,
         }
+    }
+
+    pub(super) fn handing_over(self, hands_over: Option<HandsOver>) -> Self {
+        Self { hands_over, ..self }
+    }
+
+    /// The peer in one request of its own: with the end client's certificate, if it hands that over.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::ClientCertMalformed`].
+    pub fn speaking_in(self, headers: &HeaderMap) -> Result<Self, Denial> {
+        let handed_over = match self.hands_over {
+            Some(how) => sender::handed_over(how, headers)?,
+            None => None,
+        };
+        Ok(Self {
+            handed_over,
+            ..self
+        })
     }
 
     /// What the configuration calls this peer.
@@ -42,6 +71,20 @@ impl Peer {
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    pub(super) fn shared_certificate(&self) -> Arc<Certificate> {
+        Arc::clone(&self.certificate)
+    }
+
+    /// SHA-256 of the certificate that a token brought by this peer may be bound to (RFC 8705 3): its
+    /// own, or the end client's where it hands that over, and then that one alone.
+    #[must_use]
+    pub fn sender(&self) -> Option<&[u8; 32]> {
+        match self.hands_over {
+            Some(_) => self.handed_over.as_ref(),
+            None => Some(&self.certificate.sha256),
+        }
     }
 
     /// Whether the pair is allowed: may this peer bring tokens of the issuer of this name?

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::certificate::Certificate;
 use super::peer::Peer;
 use crate::model::Denial;
-use crate::settings::{PeerSettings, Settings};
+use crate::settings::{HandsOver, PeerSettings, Settings};
 
 /// SPIFFE-ID 2.3: an ID is at most this long.
 const MAX_SPIFFE_ID: usize = 2048;
@@ -33,6 +33,7 @@ struct Listed {
     name: Arc<str>,
     issuers: Arc<[Arc<str>]>,
     connections: Arc<Semaphore>,
+    hands_over: Option<HandsOver>,
 }
 
 impl PeerTable {
@@ -62,6 +63,7 @@ impl PeerTable {
                 .collect(),
             connections: known(&peer.name)
                 .unwrap_or_else(|| Arc::new(Semaphore::new(settings.limits.connections_per_peer))),
+            hands_over: peer.hands_over,
         };
         Self {
             peers: peers.iter().map(listed).collect(),
@@ -90,7 +92,8 @@ impl PeerTable {
                 Arc::clone(&listed.issuers),
                 Arc::new(certificate),
                 Arc::clone(&listed.connections),
-            )),
+            )
+            .handing_over(listed.hands_over)),
             Ok(None) => Err((Denial::PeerNotListed, Box::new(certificate))),
             Err(denial) => Err((denial, Box::new(certificate))),
         }

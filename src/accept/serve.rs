@@ -20,7 +20,8 @@ use super::activity::{Deadlines, InFlight, Look};
 use super::connection::Connection;
 use super::stream::PeerStream;
 use crate::model::Denial;
-use crate::observe::{Closed, Metrics};
+use crate::observe::{Closed, Journal, RefusedConnection};
+use crate::revocation::Line;
 use crate::settings::{LimitSettings, TimeoutSettings};
 
 /// At the end, an idle HTTP/1.1 connection stays open this long: a request that is already on the
@@ -80,12 +81,12 @@ impl Serving {
         alpn_h2: bool,
         handler: Arc<H>,
         connection: Arc<Connection>,
-        metrics: &Metrics,
+        journal: &Journal,
     ) {
         let cause = if alpn_h2 {
-            self.http2(stream, handler, &connection, metrics).await
+            self.http2(stream, handler, &connection, journal).await
         } else {
-            self.http1(stream, handler, &connection, metrics).await
+            self.http1(stream, handler, &connection, journal).await
         };
         connection.ends(cause);
     }
@@ -95,7 +96,7 @@ impl Serving {
         stream: PeerStream,
         handler: Arc<H>,
         connection: &Arc<Connection>,
-        metrics: &Metrics,
+        journal: &Journal,
     ) -> Closed {
         let deadlines = Deadlines {
             header_read: Some(self.header_read),
@@ -118,7 +119,7 @@ impl Serving {
         loop {
             tokio::select! {
                 biased;
-                ended = &mut http => return closed(ended, connection, metrics),
+                ended = &mut http => return closed(ended, connection, journal),
                 cause = &mut asked, if closing.is_none() => {
                     closing = Some(cause);
                     Pin::new(&mut http).graceful_shutdown();
@@ -134,7 +135,7 @@ impl Serving {
                     }
                     Look::Idle => return Closed::Idle,
                     Look::SlowHeader => {
-                        refused_head(Denial::HeaderTooSlow, connection, metrics);
+                        refused_head(Denial::HeaderTooSlow, connection, journal);
                         let stream = http.into_parts().map(|parts| parts.io);
                         say_last(stream, &last_word.slow_header()).await;
                         return Closed::Slow;
@@ -149,7 +150,7 @@ impl Serving {
         stream: PeerStream,
         handler: Arc<H>,
         connection: &Arc<Connection>,
-        metrics: &Metrics,
+        journal: &Journal,
     ) -> Closed {
         let deadlines = Deadlines {
             header_read: None,
@@ -173,7 +174,7 @@ impl Serving {
         loop {
             tokio::select! {
                 biased;
-                ended = &mut http => return closed(ended, connection, metrics),
+                ended = &mut http => return closed(ended, connection, journal),
                 cause = &mut asked, if closing.is_none() => {
                     closing = Some(cause);
                     http.as_mut().graceful_shutdown();
@@ -251,19 +252,20 @@ fn tell_distrust(denial: Denial, connection: &Connection) {
         decision = "closed",
         reason = denial.code(),
         stage = denial.stage().code(),
+        deny_line = connection.deny_line().map(Line::number),
         peer = &**connection.name(),
         remote = %connection.remote(),
     );
 }
 
-fn closed(ended: Result<(), hyper::Error>, connection: &Connection, metrics: &Metrics) -> Closed {
+fn closed(ended: Result<(), hyper::Error>, connection: &Connection, journal: &Journal) -> Closed {
     let Err(error) = ended else {
         return connection.why_ended();
     };
     if error.is_parse_too_large() {
-        refused_head(Denial::HeaderTooLarge, connection, metrics);
+        refused_head(Denial::HeaderTooLarge, connection, journal);
     } else if error.is_parse() {
-        refused_head(Denial::RequestMalformed, connection, metrics);
+        refused_head(Denial::RequestMalformed, connection, journal);
     } else {
         tracing::debug!(peer = &**connection.name(), %error, "connection broke");
     }
@@ -274,8 +276,14 @@ fn closed(ended: Result<(), hyper::Error>, connection: &Connection, metrics: &Me
 }
 
 /// A head that never became a request, so that no record was opened for it.
-fn refused_head(denial: Denial, connection: &Connection, metrics: &Metrics) {
-    metrics.refused(denial);
+fn refused_head(denial: Denial, connection: &Connection, journal: &Journal) {
+    journal.metrics.refused(denial);
+    journal.refusals.connection(RefusedConnection {
+        denial,
+        remote: connection.remote(),
+        peer: Some(connection.name()),
+        certificate: None,
+    });
     tracing::warn!(
         target: "sidegate::decision",
         decision = "refused",

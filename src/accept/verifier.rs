@@ -1,4 +1,5 @@
-//! The client certificate verifier: a chain that webpki believes *and* one listed peer.
+//! The client certificate verifier: a chain that webpki believes, that nothing denies, *and* one
+//! listed peer.
 //!
 //! rustls calls it in the middle of the handshake, so a stranger gets a TLS alert and never a
 //! connection. rustls wants only yes or no; who it was, and why not, travels beside it in a
@@ -17,6 +18,8 @@ use super::certificate::Certificate;
 use super::peer::Peer;
 use super::peers::PeerTable;
 use crate::model::{Denial, Timestamp};
+use crate::reload::Reader;
+use crate::revocation::{DenyList, Line};
 
 tokio::task_local! {
     /// Set around one handshake. rustls calls the verifier inside the handshake's own poll, so this
@@ -31,9 +34,19 @@ pub(super) enum Witness {
     #[default]
     Unasked,
     /// It said no.
-    Refused(Denial, Option<Box<Certificate>>),
+    Refused(Verdict),
     /// It said yes. Worth something only once the whole handshake has succeeded.
     Accepted(Peer),
+}
+
+/// Why a certificate was refused.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) denial: Denial,
+    /// What it says of itself, where it could be read.
+    pub(super) certificate: Option<Box<Certificate>>,
+    /// The line of the deny list that names it.
+    pub(super) deny_line: Option<Line>,
 }
 
 /// Runs one handshake and returns its outcome with what the verifier saw in it.
@@ -46,20 +59,51 @@ pub(super) async fn witnessed<F: Future>(handshake: F) -> (F::Output, Witness) {
         .await
 }
 
-/// Webpki's verdict on the chain, then ours on the name.
+/// A chain that does not make a peer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rejected {
+    /// The reason, of stage `tls`.
+    pub denial: Denial,
+    /// What the TLS library said, where it was the one to refuse.
+    pub cause: Option<String>,
+    /// The line of the deny list that names the certificate.
+    pub deny_line: Option<Line>,
+}
+
+/// Webpki's verdict on the chain, then the deny list's, then ours on the name.
 #[derive(Debug)]
 pub(super) struct PeerVerifier {
     chain: Arc<dyn ClientCertVerifier>,
     peers: PeerTable,
+    denied: Reader<DenyList>,
 }
 
 impl PeerVerifier {
-    pub(super) fn new(chain: Arc<dyn ClientCertVerifier>, peers: PeerTable) -> Self {
-        Self { chain, peers }
+    pub(super) fn new(
+        chain: Arc<dyn ClientCertVerifier>,
+        peers: PeerTable,
+        denied: Reader<DenyList>,
+    ) -> Self {
+        Self {
+            chain,
+            peers,
+            denied,
+        }
     }
 
     pub(super) fn peers(&self) -> &PeerTable {
         &self.peers
+    }
+
+    /// Where the deny list in force is read.
+    pub(super) fn denied(&self) -> &Reader<DenyList> {
+        &self.denied
+    }
+
+    /// The line of the deny list that names this certificate now.
+    pub(super) fn denies(&self, certificate: &Certificate, now: Timestamp) -> Option<Line> {
+        let list = self.denied.current();
+        list.value.denies_certificate(certificate.facts(), now)
     }
 
     /// Judges the chain of a connection that is open already, as if it came anew.
@@ -72,10 +116,29 @@ impl PeerVerifier {
         chain: &[CertificateDer<'_>],
         now: Timestamp,
     ) -> Result<Peer, Denial> {
-        let (leaf, intermediates) = chain.split_first().ok_or(Denial::CertificateMissing)?;
+        self.judge_chain(chain, now)
+            .map_err(|rejected| rejected.denial)
+    }
+
+    /// The same, with what the TLS library said.
+    pub(super) fn judge_chain(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Result<Peer, Rejected> {
+        let (leaf, intermediates) = chain.split_first().ok_or(Rejected {
+            denial: Denial::CertificateMissing,
+            cause: None,
+            deny_line: None,
+        })?;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
         self.judge(leaf, intermediates, now)
-            .map_err(|(_, denial, _)| denial)
+            .map_err(|(error, verdict)| Rejected {
+                // For what we refuse ourselves it has nothing to say.
+                cause: (denial_of(&error) == verdict.denial).then(|| error.to_string()),
+                denial: verdict.denial,
+                deny_line: verdict.deny_line,
+            })
     }
 
     /// The whole judgement of a client certificate.
@@ -84,23 +147,39 @@ impl PeerVerifier {
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<Peer, (rustls::Error, Denial, Option<Box<Certificate>>)> {
+    ) -> Result<Peer, (rustls::Error, Verdict)> {
         // SECURITY: the chain first. Names in an unverified certificate are anybody's words.
         // Guarded by `a_certificate_of_a_foreign_ca_is_refused`.
         if let Err(error) = self.chain.verify_client_cert(leaf, intermediates, now) {
-            let denial = denial_of(&error);
-            return Err((error, denial, Certificate::parse(leaf).ok().map(Box::new)));
+            let verdict = Verdict {
+                denial: denial_of(&error),
+                certificate: Certificate::parse(leaf).ok().map(Box::new),
+                deny_line: None,
+            };
+            return Err((error, verdict));
         }
         let refused = |denial, certificate| {
             let error = CertificateError::ApplicationVerificationFailure;
-            (
-                rustls::Error::InvalidCertificate(error),
+            let verdict = Verdict {
                 denial,
                 certificate,
-            )
+                deny_line: None,
+            };
+            (rustls::Error::InvalidCertificate(error), verdict)
         };
         let certificate =
             Certificate::parse(leaf).map_err(|_| refused(Denial::CertificateInvalid, None))?;
+        // SECURITY: guarded by `a_denied_certificate_gets_an_alert_and_a_line_that_names_the_entry`.
+        let deny_line = self.denies(&certificate, Timestamp::from_unix(now.as_secs()));
+        if deny_line.is_some() {
+            let verdict = Verdict {
+                denial: Denial::CertificateDenied,
+                certificate: Some(Box::new(certificate)),
+                deny_line,
+            };
+            let error = rustls::Error::InvalidCertificate(CertificateError::Revoked);
+            return Err((error, verdict));
+        }
         let found = self.peers.find(certificate);
         found.map_err(|(denial, certificate)| refused(denial, Some(certificate)))
     }
@@ -123,9 +202,7 @@ impl ClientCertVerifier for PeerVerifier {
     ) -> Result<ClientCertVerified, rustls::Error> {
         let (verdict, witness) = match self.judge(end_entity, intermediates, now) {
             Ok(peer) => (Ok(ClientCertVerified::assertion()), Witness::Accepted(peer)),
-            Err((error, denial, certificate)) => {
-                (Err(error), Witness::Refused(denial, certificate))
-            }
+            Err((error, verdict)) => (Err(error), Witness::Refused(verdict)),
         };
         WITNESS
             .try_with(|slot| slot.replace(witness))

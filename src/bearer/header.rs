@@ -117,7 +117,8 @@ fn starts_with_blank(value: &[u8]) -> bool {
     matches!(value, [b' ' | b'\t', ..])
 }
 
-/// Removes headers that become `name` where `-` and `_` are the same (RFC 3875 4.1.18).
+/// Removes headers that become `name` where `-` and `_` are the same (RFC 3875 4.1.18), or where
+/// every character is that is neither letter nor digit, as in the variables of PHP and of CGI.
 fn remove_twins(headers: &mut HeaderMap, name: &HeaderName) {
     let is_twin = |other: &HeaderName| {
         other != name
@@ -126,7 +127,7 @@ fn remove_twins(headers: &mut HeaderMap, name: &HeaderName) {
                 .as_str()
                 .bytes()
                 .zip(name.as_str().bytes())
-                .all(|(a, b)| a == b || matches!((a, b), (b'-', b'_') | (b'_', b'-')))
+                .all(|(a, b)| a == b || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric()))
     };
     // One at a time: there are none in any honest request.
     while let Some(twin) = headers.keys().find(|other| is_twin(other)).cloned() {

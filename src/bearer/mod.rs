@@ -18,13 +18,15 @@ use http::{HeaderMap, HeaderName};
 use self::cookie::CookiePlace;
 use self::header::HeaderPlace;
 use crate::model::Denial;
-use crate::settings::{IssuerIndex, IssuerSettings, TokenPlace};
+use crate::settings::{IssuerIndex, IssuerSettings, TokenForm, TokenPlace};
 
 /// Where tokens may stand, in all.
 #[derive(Clone, Debug)]
 pub struct Places {
     headers: Vec<HeaderPlace>,
     cookies: Vec<CookiePlace>,
+    /// The issuers whose tokens are written with padding.
+    padded: Vec<IssuerIndex>,
     token_bytes: usize,
 }
 
@@ -52,9 +54,13 @@ impl Places {
         let mut places = Self {
             headers: Vec::new(),
             cookies: Vec::new(),
+            padded: Vec::new(),
             token_bytes,
         };
         for (index, issuer) in (0..=u16::MAX).map(IssuerIndex).zip(issuers) {
+            if issuer.form != TokenForm::Jwt {
+                places.padded.push(index);
+            }
             for place in &issuer.places {
                 match place {
                     TokenPlace::Header(name) => {
@@ -97,14 +103,7 @@ impl Places {
     /// [`Denial::TokenMalformed`] for a byte that no compact JWS has.
     pub fn find<'a>(&'a self, headers: &'a HeaderMap) -> Result<RawToken<'a>, Denial> {
         let mut one = None;
-        let in_headers = self.headers.iter().flat_map(|place| place.find(headers));
-        let in_cookies = headers
-            .get_all(COOKIE)
-            .into_iter()
-            // Without a cookie place no cookie is looked at.
-            .filter(|_| !self.cookies.is_empty())
-            .flat_map(|field| self.cookies.iter().flat_map(|place| place.find(field)));
-        for finding in in_headers.chain(in_cookies) {
+        for finding in self.all(headers) {
             // SECURITY: guarded by `two_tokens_are_refused_wherever_they_stand`.
             if one.replace(finding).is_some() {
                 return Err(Denial::TokenRepeated);
@@ -117,8 +116,12 @@ impl Places {
         if bytes.len() > self.token_bytes {
             return Err(Denial::TokenTooLong);
         }
-        let compact =
-            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let padded = issuers.iter().any(|issuer| self.padded.contains(issuer));
+        let compact = |byte: &u8| {
+            byte.is_ascii_alphanumeric()
+                || matches!(byte, b'-' | b'_' | b'.')
+                || padded && *byte == b'='
+        };
         if !bytes.iter().all(compact) {
             return Err(if bytes.contains(&b',') {
                 Denial::TokenRepeated
@@ -128,6 +131,28 @@ impl Places {
         }
         let text = std::str::from_utf8(bytes).map_err(|_| Denial::TokenMalformed)?;
         Ok(RawToken { text, issuers })
+    }
+
+    /// Whose token it would be that stands here, if exactly one thing stands where tokens may.
+    #[must_use]
+    pub fn ascribe<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a [IssuerIndex]> {
+        let mut all = self.all(headers);
+        match (all.next(), all.next()) {
+            (Some(one), None) => Some(one.issuers),
+            _ => None,
+        }
+    }
+
+    /// Everything that stands where a token may.
+    fn all<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = Finding<'a>> + 'a {
+        let in_headers = self.headers.iter().flat_map(|place| place.find(headers));
+        let in_cookies = headers
+            .get_all(COOKIE)
+            .into_iter()
+            // Without a cookie place no cookie is looked at.
+            .filter(|_| !self.cookies.is_empty())
+            .flat_map(|field| self.cookies.iter().flat_map(|place| place.find(field)));
+        in_headers.chain(in_cookies)
     }
 
     /// Takes the token out of the request before it goes on: every configured place, whether

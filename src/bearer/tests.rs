@@ -7,20 +7,29 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Algorithm;
-use crate::settings::{KeySource, SubjectRule, TokenToUpstream};
+use crate::settings::{
+    AudienceRule, Enforcement, KeySource, Maker, SenderRule, SubjectRule, TokenToUpstream, TypeRule,
+};
 
 fn issuer(places: Vec<TokenPlace>) -> IssuerSettings {
     IssuerSettings {
         name: "any".into(),
-        issuer: "any".to_owned(),
-        audience: vec!["any".to_owned()],
+        preset: None,
+        maker: Maker::Issuer("any".to_owned()),
+        audience: AudienceRule::OneOf(vec!["any".to_owned()]),
+        form: TokenForm::Jwt,
+        types: TypeRule::default(),
+        sender: SenderRule::IfBound,
         algorithms: vec![Algorithm::Es256],
         keys: KeySource::JwksFile("none".into()),
         places,
         token_to_upstream: TokenToUpstream::Remove,
         leeway: Duration::ZERO,
+        stream_grace: Duration::ZERO,
+        single_use: None,
         max_lifetime: Duration::ZERO,
         subject: SubjectRule::Required,
+        enforcement: Enforcement::Refuse,
         companions: Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 
 use super::claims::Claims;
+use super::signature::Signer;
 use crate::reload::Generation;
 use crate::settings::IssuerIndex;
 
@@ -34,6 +35,7 @@ pub(super) struct Generations {
 pub(super) struct Verdict {
     pub(super) claims: Arc<Claims>,
     pub(super) kid: Option<Arc<str>>,
+    pub(super) signer: Signer,
     pub(super) under: Generations,
 }
 

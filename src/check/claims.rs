@@ -34,7 +34,11 @@ impl Claims {
     /// [`Denial::ClaimsMalformed`] for anything that is not one JSON object without repeated members,
     /// and for a registered claim of a wrong type.
     pub(super) fn parse(payload: &SignedPayload) -> Result<Self, Denial> {
-        let object = json::parse_object(payload.bytes()).map_err(|_| Denial::ClaimsMalformed)?;
+        let mut object =
+            json::parse_object(payload.bytes()).map_err(|_| Denial::ClaimsMalformed)?;
+        if let Some(header) = payload.alb() {
+            header.add_to(&mut object)?;
+        }
         let claims = Self {
             expires: date(&object, "exp")?,
             not_before: date(&object, "nbf")?,
@@ -90,6 +94,24 @@ impl Claims {
             .chain(several.filter_map(Value::as_str))
     }
 
+    /// Every claim by its name.
+    #[must_use]
+    pub fn all(&self) -> &Map<String, Value> {
+        &self.object
+    }
+
+    /// Whether there is a claim of this name, whatever it holds.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
+    }
+
+    /// `cnf` (RFC 7800 3.1): what the token is bound to.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Value> {
+        self.object.get("cnf")
+    }
+
     /// `exp`
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
@@ -119,6 +141,18 @@ impl Claims {
                 value.as_object()?.get(member)
             }
         })
+    }
+
+    /// `jti`
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.text("jti")
+    }
+
+    /// `sid`: the session at the issuer (OpenID Connect Front-Channel Logout 3).
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.text("sid")
     }
 
     /// The subject in a length that fits a log line; `None` when there is nothing to show.

@@ -1,5 +1,5 @@
-//! The unverified protected header becomes the two things it may decide, `alg` and `kid`; anything
-//! else in it is refused or ignored here, before a parser with a milder view sees it.
+//! The unverified protected header becomes the three things it may decide, `alg`, `kid` and `typ`;
+//! anything else in it is refused or ignored here, before a parser with a milder view sees it.
 //!
 //! josekit lets the last of two equal members win, accepts an empty `crit` and parses embedded keys
 //! before it verifies anything; what passes here leaves it nothing to be mild about.
@@ -21,6 +21,7 @@ const MAX_MEMBERS: usize = 32;
 pub(super) struct Header<'a> {
     algorithm: Option<Algorithm>,
     kid: Option<Cow<'a, str>>,
+    typ: Option<Cow<'a, str>>,
 }
 
 impl<'a> Header<'a> {
@@ -54,6 +55,11 @@ impl<'a> Header<'a> {
     pub(super) fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
+
+    /// The kind of token that it says it is.
+    pub(super) fn typ(&self) -> Option<&str> {
+        self.typ.as_deref()
+    }
 }
 
 struct Seen<'a> {
@@ -76,6 +82,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
             header: Header {
                 algorithm: None,
                 kid: None,
+                typ: None,
             },
             refused: false,
         };
@@ -93,7 +100,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
                     Some(kid) if kid.len() <= MAX_KID_BYTES => seen.header.kid = Some(kid),
                     _ => seen.refused = true,
                 },
-                "typ" => seen.refused |= from.next_value::<Slot<'de>>()?.0.is_none(),
+                "typ" => {
+                    seen.header.typ = from.next_value::<Slot<'de>>()?.0;
+                    seen.refused |= seen.header.typ.is_none();
+                }
                 // SECURITY: guarded by the rows of the attack table that name each of these. Not
                 // one of them is implemented, and RFC 7515 4.1.11 has an unknown `crit` refused.
                 "crit" | "b64" | "zip" | "enc" | "jwk" | "jku" | "x5u" | "x5c" => {
@@ -192,36 +202,45 @@ impl<'de> Visitor<'de> for SlotVisitor {
     }
 }
 
-/// Reads only `iss` out of an unverified payload, to choose among the issuers that share a place.
-/// A second `iss`, or one that is no string, is none.
-pub(super) fn peek_issuer(payload: &[u8]) -> Option<String> {
+/// What an unverified payload says of its maker, to choose among the issuers that share a place.
+#[derive(Debug, Default)]
+pub(super) struct Peeked {
+    pub(super) issuer: Option<String>,
+    pub(super) subject: Option<String>,
+}
+
+/// Reads only `iss` and `sub`. One that is no string is none; with one repeated both are none.
+pub(super) fn peek(object: &[u8]) -> Peeked {
     struct Peek;
 
     impl<'de> Visitor<'de> for Peek {
-        type Value = Option<String>;
+        type Value = Peeked;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Option<String>, A::Error> {
-            let mut issuer = None;
+        fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Peeked, A::Error> {
+            let mut peeked = Peeked::default();
             while let Some(Text(name)) = from.next_key()? {
-                if name != "iss" {
-                    from.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                let Text(value) = from.next_value()?;
-                if issuer.replace(value.into_owned()).is_some() {
+                let slot = match name.as_ref() {
+                    "iss" => &mut peeked.issuer,
+                    "sub" => &mut peeked.subject,
+                    _ => {
+                        from.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                };
+                let Slot(value) = from.next_value()?;
+                if value.is_some_and(|value| slot.replace(value.into_owned()).is_some()) {
                     return Err(A::Error::custom("repeated member"));
                 }
             }
-            Ok(issuer)
+            Ok(peeked)
         }
     }
 
-    serde_json::Deserializer::from_slice(payload)
+    serde_json::Deserializer::from_slice(object)
         .deserialize_map(Peek)
-        .ok()
-        .flatten()
+        .unwrap_or_default()
 }

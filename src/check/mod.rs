@@ -5,12 +5,17 @@
 //! waits. The types carry the proof: `RawToken` -> `SignedPayload` -> `Principal`, and only the step
 //! that earns each can make it.
 
+mod alb;
 mod cache;
 mod claims;
 mod header;
+mod leave;
 mod policy;
 mod rules;
 mod signature;
+mod single_use;
+mod spending;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -18,20 +23,25 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::claims::Claims;
+pub use self::leave::Leave;
 pub use self::policy::Policy;
+pub use self::spending::{Spending, Unspent};
 
 use self::cache::{Generations, TokenCache, Verdict};
-use self::policy::Issuer;
-use self::signature::{Parts, Unsigned};
+use self::policy::{Issuer, choose, only};
+use self::signature::{Parts, Signer, Unsigned};
+use self::single_use::UsedTokens;
 use crate::accept::Peer;
 use crate::bearer::RawToken;
 use crate::model::{Denial, Timestamp};
-use crate::reload::Generation;
+use crate::reload::{Generation, Reader};
+use crate::revocation::{DenyList, Line, TokenFacts};
 use crate::settings::{IssuerIndex, LimitSettings};
 
 /// Judges tokens.
 pub struct Checker {
     cache: TokenCache,
+    used: UsedTokens,
 }
 
 /// For whom a request speaks: the proof that its token passed every check for this peer.
@@ -41,6 +51,7 @@ pub struct Principal {
     issuer_name: Arc<str>,
     claims: Arc<Claims>,
     kid: Option<Arc<str>>,
+    signer: Signer,
     verification: Verification,
 }
 
@@ -62,8 +73,20 @@ pub struct Refusal {
     pub issuer: Option<Arc<str>>,
     /// The key ring's own name for the key; never the token's text.
     pub kid: Option<Arc<str>>,
+    /// The line of the deny list that names the token.
+    pub deny_line: Option<Line>,
     /// The signed subject, cut to 256 bytes; `None` unless the signature held.
     pub subject: Option<Arc<str>>,
+    /// The key that was not there, when another set of keys may have it.
+    pub missing: Option<MissingKey>,
+}
+
+/// A key that a token named and that was not there. Its name is a stranger's words: to be asked with,
+/// and never to be told.
+#[derive(Clone)]
+pub struct MissingKey {
+    issuer: IssuerIndex,
+    kid: Box<str>,
 }
 
 // === impl Checker ===
@@ -74,6 +97,7 @@ impl Checker {
     pub fn new(limits: &LimitSettings) -> Self {
         Self {
             cache: TokenCache::new(limits.cached_tokens),
+            used: UsedTokens::default(),
         }
     }
 
@@ -97,17 +121,26 @@ impl Checker {
         token: &RawToken<'_>,
         peer: &Peer,
         now: Timestamp,
-    ) -> Result<Principal, Refusal> {
+    ) -> Result<Unspent, Refusal> {
         let principal = match self.recall(policy, generation, token, now) {
             Some(remembered) => remembered?,
-            None => self.verify(policy, generation, token, now)?,
+            None => self
+                .verify(policy, generation, token, now)
+                .map_err(|refusal| refusal.asked_by(peer))?,
         };
+        principal.allowed_by(&policy.denied, now)?;
         // SECURITY: guarded by the rows "… this peer may not bring" of the attack table. Last, so
         // that it speaks of a token that is known to be the issuer's.
         if !peer.may_bring(&principal.issuer_name) {
             return Err(principal.refused(Denial::IssuerNotForPeer));
         }
-        Ok(principal)
+        principal.brought_by(policy, peer).map(Unspent::new)
+    }
+
+    /// How many used tokens are remembered.
+    #[must_use]
+    pub fn used_tokens(&self) -> usize {
+        self.used.len()
     }
 
     /// The verdict on a token seen before; its claims are judged again, for time has passed.
@@ -120,6 +153,10 @@ impl Checker {
     ) -> Option<Result<Principal, Refusal>> {
         token.issuers().iter().find_map(|index| {
             let issuer = policy.issuer(*index)?;
+            if issuer.rules.single_use().is_some() {
+                // It would come back in order to be refused.
+                return None;
+            }
             let under = Generations {
                 policy: generation,
                 keys: issuer.keys.current().generation,
@@ -151,15 +188,14 @@ impl Checker {
             .value
             .as_ref()
             .ok_or_else(|| unsigned(Denial::KeysUnavailable.into()))?;
-        let signed = parts.verify(ring, &issuer.algorithms).map_err(unsigned)?;
+        let signed = parts.verify(ring, &issuer.wanted).map_err(unsigned)?;
         let kid = signed.kid().cloned();
-        let claims = Claims::parse(&signed).map_err(|denial| {
-            let kid = kid.clone();
-            unsigned(Unsigned { denial, kid })
-        })?;
+        let claims = Claims::parse(&signed)
+            .map_err(|denial| unsigned(Unsigned::by_key(denial, kid.clone())))?;
         let verdict = Verdict {
             claims: Arc::new(claims),
             kid,
+            signer: signed.signer(),
             under: Generations {
                 policy: generation,
                 keys: keys.generation,
@@ -167,33 +203,10 @@ impl Checker {
         };
         let principal = Principal::new(issuer, &verdict, Verification::Fresh).under(issuer, now)?;
         // After the rules, so that only what is good takes room.
-        self.cache.store(issuer.index, token.text(), verdict);
+        if issuer.rules.single_use().is_none() {
+            self.cache.store(issuer.index, token.text(), verdict);
+        }
         Ok(principal)
-    }
-}
-
-/// The issuer whose keys are to be tried. Alone at its place, an issuer is taken without a look at
-/// the payload; several are told apart by the unverified `iss`, which only chooses who must have
-/// signed: the signature is then judged by that issuer's keys, and `iss` once more as a claim.
-fn choose<'p>(
-    policy: &'p Policy,
-    candidates: &[IssuerIndex],
-    parts: &Parts<'_>,
-) -> Option<&'p Issuer> {
-    if let Some(index) = only(candidates) {
-        return policy.issuer(index);
-    }
-    let name = parts.peek_issuer()?;
-    candidates
-        .iter()
-        .filter_map(|index| policy.issuer(*index))
-        .find(|issuer| issuer.rules.made_by(&name))
-}
-
-fn only(candidates: &[IssuerIndex]) -> Option<IssuerIndex> {
-    match candidates {
-        [index] => Some(*index),
-        _ => None,
     }
 }
 
@@ -214,6 +227,7 @@ impl Principal {
             issuer_name: Arc::clone(&issuer.name),
             claims: Arc::clone(&verdict.claims),
             kid: verdict.kid.clone(),
+            signer: verdict.signer,
             verification,
         }
     }
@@ -226,12 +240,48 @@ impl Principal {
         }
     }
 
-    fn refused(self, denial: Denial) -> Refusal {
+    /// Asks the deny list in force, also about a token that is remembered as good.
+    fn allowed_by(&self, denied: &Reader<DenyList>, now: Timestamp) -> Result<(), Refusal> {
+        let facts = TokenFacts {
+            issuer: &self.issuer_name,
+            kid: self.kid.as_deref(),
+            id: self.claims.id(),
+            subject: self.claims.subject(),
+            session: self.claims.session(),
+            issued: self.claims.issued(),
+        };
+        // SECURITY: guarded by `a_denied_token_is_refused_though_it_is_cached`.
+        match denied.current().value.denies_token(facts, now) {
+            None => Ok(()),
+            line => Err(Refusal {
+                deny_line: line,
+                ..self.refused(Denial::TokenDenied)
+            }),
+        }
+    }
+
+    /// Holds the token to the sender that it is bound to, if it is bound to one.
+    fn brought_by(self, policy: &Policy, peer: &Peer) -> Result<Self, Refusal> {
+        let issuer = policy.issuer(self.issuer);
+        let judged = issuer.map_or(Err(Denial::IssuerUnknown), |issuer| {
+            issuer.rules.judge_sender(&self.claims, peer.sender())
+        });
+        match judged {
+            Ok(()) => Ok(self),
+            Err(denial) => Err(self.refused(denial)),
+        }
+    }
+
+    /// The refusal of what this principal asks for, with what may be said of it.
+    #[must_use]
+    pub fn refused(&self, denial: Denial) -> Refusal {
         Refusal {
             denial,
-            issuer: Some(self.issuer_name),
-            kid: self.kid,
+            deny_line: None,
+            issuer: Some(Arc::clone(&self.issuer_name)),
+            kid: self.kid.clone(),
             subject: self.claims.shown_subject(),
+            missing: None,
         }
     }
 
@@ -269,12 +319,56 @@ impl Principal {
 // === impl Refusal ===
 
 impl Refusal {
+    /// The refusal of what ran for `principal`, or for a peer alone.
+    #[must_use]
+    pub fn of(principal: Option<&Principal>, denial: Denial) -> Self {
+        principal.map_or_else(
+            || Self::unsigned(denial.into(), None),
+            |principal| principal.refused(denial),
+        )
+    }
+
     fn unsigned(unsigned: Unsigned, issuer: Option<&Issuer>) -> Self {
+        let missing = issuer.zip(unsigned.sought).map(|(issuer, kid)| MissingKey {
+            issuer: issuer.index,
+            kid,
+        });
         Self {
             denial: unsigned.denial,
+            deny_line: None,
             issuer: issuer.map(|issuer| Arc::clone(&issuer.name)),
             kid: unsigned.kid,
             subject: None,
+            missing,
         }
+    }
+
+    /// Keeps a peer from having keys fetched that are none of its business.
+    fn asked_by(mut self, peer: &Peer) -> Self {
+        let brings = |issuer: &Arc<str>| peer.may_bring(issuer);
+        self.missing = self
+            .missing
+            .filter(|_| self.issuer.as_ref().is_some_and(brings));
+        self
+    }
+}
+
+// === impl MissingKey ===
+
+impl MissingKey {
+    /// Whose key.
+    pub(crate) const fn issuer(&self) -> IssuerIndex {
+        self.issuer
+    }
+
+    /// What the token calls it.
+    pub(crate) fn kid(&self) -> &str {
+        &self.kid
+    }
+}
+
+impl fmt::Debug for MissingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MissingKey").finish_non_exhaustive()
     }
 }

@@ -6,17 +6,22 @@
 use std::sync::Arc;
 
 use super::rules::Rules;
+use super::signature::Parts;
 use crate::bearer::Places;
-use crate::jwks::KeyRing;
+use crate::jwks::{KeyRing, ShownKey};
 use crate::model::Algorithm;
-use crate::reload::Reader;
-use crate::settings::{IssuerIndex, IssuerSettings, Settings, TokenToUpstream};
+use crate::reload::{Reader, live};
+use crate::revocation::DenyList;
+use crate::settings::{
+    Enforcement, IssuerIndex, IssuerSettings, Settings, TokenForm, TokenToUpstream, TypeRule,
+};
 
 /// The policy of all issuers.
 #[derive(Debug)]
 pub struct Policy {
     places: Places,
     issuers: Vec<Issuer>,
+    pub(super) denied: Reader<DenyList>,
 }
 
 /// One issuer, as `check` sees it.
@@ -24,21 +29,38 @@ pub struct Policy {
 pub(super) struct Issuer {
     pub(super) index: IssuerIndex,
     pub(super) name: Arc<str>,
-    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) wanted: Wanted,
     pub(super) rules: Rules,
     pub(super) keys: Reader<Option<KeyRing>>,
+    pub(super) enforcement: Enforcement,
     token_to_upstream: TokenToUpstream,
+}
+
+/// What a token must look like, before anything in it is believed.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) types: TypeRule,
+    pub(super) form: TokenForm,
 }
 
 impl Policy {
     /// Builds the policy. `rings` holds one reader for each of `settings.issuers`, in their order; a
     /// reader whose value is `None` has no keys yet, and an issuer without a reader is unknown.
+    /// `denied` is read anew for every token.
     #[must_use]
-    pub fn build(settings: &Settings, rings: Vec<Reader<Option<KeyRing>>>) -> Self {
-        Self::of_issuers(&settings.issuers, settings.limits.token_bytes, rings)
+    pub fn build(
+        settings: &Settings,
+        rings: Vec<Reader<Option<KeyRing>>>,
+        denied: Reader<DenyList>,
+    ) -> Self {
+        Self {
+            denied,
+            ..Self::of_issuers(&settings.issuers, settings.limits.token_bytes, rings)
+        }
     }
 
-    /// [`Policy::build`], from the two settings that it needs.
+    /// A policy that denies nobody, from the two settings that it needs: for tests.
     #[must_use]
     pub fn of_issuers(
         issuers: &[IssuerSettings],
@@ -52,19 +74,36 @@ impl Policy {
             .map(|(index, (settings, keys))| Issuer {
                 index,
                 name: Arc::clone(&settings.name),
-                algorithms: settings.algorithms.clone(),
+                wanted: Wanted {
+                    algorithms: settings.algorithms.clone(),
+                    types: settings.types.clone(),
+                    form: settings.form.clone(),
+                },
                 rules: Rules::build(settings),
                 keys,
+                enforcement: settings.enforcement,
                 token_to_upstream: settings.token_to_upstream,
             })
             .collect();
-        Self { places, issuers }
+        let (_, denied) = live(DenyList::default());
+        Self {
+            places,
+            issuers,
+            denied,
+        }
     }
 
     /// Where tokens are found.
     #[must_use]
     pub fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// The keys of an issuer that has none now.
+    #[must_use]
+    pub fn without_keys(&self) -> Option<Reader<Option<KeyRing>>> {
+        let mut keys = self.issuers.iter().map(|issuer| &issuer.keys);
+        keys.find(|keys| keys.current().value.is_none()).cloned()
     }
 
     /// `issuer`, if its tokens go on to the upstream: what [`Places::remove`] is to keep.
@@ -75,7 +114,48 @@ impl Policy {
             .map(|known| known.index)
     }
 
+    /// What may be said to people of the keys of the issuer of this name.
+    #[must_use]
+    pub fn shown_keys(&self, issuer: &str) -> Vec<ShownKey> {
+        let issuer = self.issuers.iter().find(|known| *known.name == *issuer);
+        let keys = issuer.map(|issuer| issuer.keys.current());
+        let ring = keys.as_ref().and_then(|keys| keys.value.as_ref());
+        ring.map_or_else(Vec::new, |ring| ring.shown().collect())
+    }
+
+    pub(super) fn issuers(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter()
+    }
+
     pub(super) fn issuer(&self, index: IssuerIndex) -> Option<&Issuer> {
         self.issuers.get(usize::from(index.0))
+    }
+}
+
+/// The issuer whose keys are to be tried. Alone at its place, an issuer is taken without a look at
+/// the payload; several are told apart by the unverified `iss`, or `sub` in a trust domain, which only
+/// choose who must have signed: the signature is then judged by that issuer's keys, and both once
+/// more as claims.
+pub(super) fn choose<'p>(
+    policy: &'p Policy,
+    candidates: &[IssuerIndex],
+    parts: &Parts<'_>,
+) -> Option<&'p Issuer> {
+    if let Some(index) = only(candidates) {
+        return policy.issuer(index);
+    }
+    let peeked = parts.peek();
+    candidates
+        .iter()
+        .filter_map(|index| policy.issuer(*index))
+        .filter_map(|issuer| Some((issuer.rules.claimed_by(&peeked)?, issuer)))
+        .min_by_key(|(claim, _)| *claim)
+        .map(|(_, issuer)| issuer)
+}
+
+pub(super) fn only(candidates: &[IssuerIndex]) -> Option<IssuerIndex> {
+    match candidates {
+        [index] => Some(*index),
+        _ => None,
     }
 }

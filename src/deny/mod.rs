@@ -1,4 +1,4 @@
-//! 4a. A refusal becomes an answer.
+//! 5a. A refusal becomes an answer.
 //!
 //! The one table from [`Denial`] to what the caller sees. The caller learns the status, and whether
 //! a token would help; the exact reason goes to the log and the metric alone, so that the answer is
@@ -36,6 +36,8 @@ pub struct Answer {
 
 const DENIED: &str = "sidegate; error=http_request_denied";
 const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
+/// RFC 6750 3.1. Without `scope=`, which would tell what the route asks for.
+const INSUFFICIENT_SCOPE: &str = "Bearer error=\"insufficient_scope\"";
 
 impl Answer {
     const fn new(status: StatusCode, error: &'static str) -> Self {
@@ -77,14 +79,21 @@ impl Answer {
             | D::CertificateNotYetValid
             | D::CertificateRevoked
             | D::CertificateInvalid
+            | D::CertificateDenied
             | D::PeerNotListed
             | D::PeerAmbiguous
             | D::HandshakeTooSlow
             | D::HandshakeFailed
             | D::ConnectionLimit
             | D::PeerConnectionLimit
-            | D::IssuerNotForPeer => Self::new(S::FORBIDDEN, DENIED),
+            | D::RouteUnmatched
+            | D::IssuerNotForPeer
+            | D::RoutePeerRefused
+            | D::RouteIssuerRefused
+            | D::ClaimUnmet => Self::new(S::FORBIDDEN, DENIED),
+            D::ScopeMissing => Self::new(S::FORBIDDEN, DENIED).challenge(INSUFFICIENT_SCOPE),
             D::RequestMalformed => Self::new(S::BAD_REQUEST, "sidegate; error=http_protocol_error"),
+            D::ClientCertMalformed | D::PathAmbiguous => Self::new(S::BAD_REQUEST, DENIED),
             D::HeaderTooLarge => Self::new(S::REQUEST_HEADER_FIELDS_TOO_LARGE, DENIED),
             D::HeaderTooSlow | D::RequestTooSlow => Self::new(S::REQUEST_TIMEOUT, DENIED),
             D::BodyTooLarge => Self::new(S::PAYLOAD_TOO_LARGE, DENIED),
@@ -99,6 +108,8 @@ impl Answer {
             | D::TokenHeaderRefused
             | D::IssuerUnknown
             | D::AlgorithmRefused
+            | D::TokenTypeRefused
+            | D::SignerRefused
             | D::KeyUnknown
             | D::KeyMismatch
             | D::SignatureInvalid
@@ -110,9 +121,17 @@ impl Answer {
             | D::TokenNotYetValid
             | D::TokenIssuedInFuture
             | D::LifetimeTooLong
-            | D::SubjectMissing => Self::new(S::UNAUTHORIZED, DENIED).challenge(INVALID_TOKEN),
+            | D::SubjectMissing
+            | D::TokenDenied
+            | D::JtiMissing
+            | D::TokenUsed
+            | D::SubjectRefused
+            // RFC 8705 3.
+            | D::SenderMissing
+            | D::SenderMismatch
+            | D::SenderUnsupported => Self::new(S::UNAUTHORIZED, DENIED).challenge(INVALID_TOKEN),
             // Never 401: the caller's token may be perfect, and a front end would log the user out.
-            D::KeysUnavailable => Self::new(
+            D::KeysUnavailable | D::SingleUseFull => Self::new(
                 S::SERVICE_UNAVAILABLE,
                 "sidegate; error=proxy_internal_error",
             )

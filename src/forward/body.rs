@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::exchange::{Exchange, IdleTimer};
+use super::exchange::{Exchange, Expired, IdleTimer, Side};
 use super::hop;
 use super::pool::Lease;
 use super::spoof::OursAlone;
@@ -31,6 +31,9 @@ pub enum BodyError {
     /// No byte moved for too long, or the exchange took too long.
     #[error("nothing moved within timeouts.stream_idle, or not done within timeouts.request")]
     TooSlow,
+    /// It would not be let in any more.
+    #[error("not allowed any more: {}", .0.code())]
+    Ended(Denial),
 }
 
 /// What goes to the upstream.
@@ -109,7 +112,7 @@ impl RequestBody {
                     hop::remove(&mut trailers);
                     // SECURITY: many servers merge trailers into the headers. Guarded by
                     // `an_identity_header_sent_as_a_trailer_is_removed`.
-                    self.ours.remove(&mut trailers);
+                    self.ours.remove_from_trailers(&mut trailers);
                     Frame::trailers(trailers)
                 },
             ),
@@ -134,6 +137,12 @@ impl Body for RequestBody {
         let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
         };
+        // SECURITY: before the next frame is taken. Guarded by
+        // `an_upload_ends_when_its_token_is_denied`.
+        if let Some(refusal) = this.exchange.ended() {
+            this.exchange.tell_cut();
+            return Poll::Ready(Some(Err(BodyError::Ended(refusal.denial))));
+        }
         if let Some(rest) = &mut this.rest {
             rest.announced = false;
         }
@@ -145,9 +154,17 @@ impl Body for RequestBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                ready!(this.timer.poll_expired(&this.exchange, cx));
-                this.exchange.request_is_too_slow();
-                Poll::Ready(Some(Err(BodyError::TooSlow)))
+                let expired = ready!(this.timer.poll_expired(&this.exchange, Side::Request, cx));
+                Poll::Ready(Some(Err(match expired {
+                    Expired::Time => {
+                        this.exchange.request_is_too_slow();
+                        BodyError::TooSlow
+                    }
+                    Expired::Right(denial) => {
+                        this.exchange.tell_cut();
+                        BodyError::Ended(denial)
+                    }
+                })))
             }
         }
     }
@@ -248,6 +265,12 @@ impl Streamed {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        // SECURITY: before the next frame is passed on. Guarded by
+        // `a_stream_ends_when_its_token_expires`.
+        if let Some(refusal) = self.exchange.ended() {
+            self.exchange.tell_cut();
+            return Poll::Ready(Some(Err(BodyError::Ended(refusal.denial))));
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.exchange.moved();
@@ -265,8 +288,14 @@ impl Streamed {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                ready!(self.timer.poll_expired(&self.exchange, cx));
-                Poll::Ready(Some(Err(BodyError::TooSlow)))
+                let expired = ready!(self.timer.poll_expired(&self.exchange, Side::Response, cx));
+                Poll::Ready(Some(Err(match expired {
+                    Expired::Time => BodyError::TooSlow,
+                    Expired::Right(denial) => {
+                        self.exchange.tell_cut();
+                        BodyError::Ended(denial)
+                    }
+                })))
             }
         }
     }

@@ -11,13 +11,16 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Uri, Version};
 
 use super::hop::{self, Asked};
-use super::identity::header_value;
+use super::identity::{self, header_value};
 use super::spoof::OursAlone;
+use crate::accept::Connection;
 use crate::check::Principal;
 use crate::deny::REQUEST_ID;
-use crate::model::{ClaimPath, Denial};
-use crate::settings::{ArrayForm, Settings, UpstreamProtocol};
+use crate::model::{ClaimPath, Denial, client_cert};
+use crate::settings::{ArrayForm, CertificateForm, ClaimsHeader, Settings, UpstreamProtocol};
 
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -28,6 +31,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 pub struct HeaderRules {
     identity: Vec<(HeaderName, ClaimPath)>,
     arrays: ArrayForm,
+    claims: Option<ClaimsHeader>,
+    client_cert: Vec<CertificateForm>,
     ours: Arc<OursAlone>,
 }
 
@@ -37,7 +42,7 @@ pub struct Origin<'a> {
     /// The peer's address.
     pub remote: IpAddr,
     /// The id of this request.
-    pub request_id: &'a str,
+    pub request_id: &'a Arc<str>,
 }
 
 impl HeaderRules {
@@ -47,6 +52,8 @@ impl HeaderRules {
         Self {
             identity: settings.identity.headers.clone(),
             arrays: settings.identity.arrays,
+            claims: settings.identity.claims.clone(),
+            client_cert: settings.identity.client_cert.clone(),
             ours: Arc::new(OursAlone::build(&settings.identity, &settings.issuers)),
         }
     }
@@ -55,27 +62,70 @@ impl HeaderRules {
         Arc::clone(&self.ours)
     }
 
-    /// Removes what may not be passed on and says who the caller is. The tokens are gone already.
+    /// Removes what may not be passed on and says who the caller is, if that is known. The tokens are
+    /// gone already.
     pub(super) fn apply(
         &self,
         head: &mut http::request::Parts,
-        principal: &Principal,
+        principal: Option<&Principal>,
         origin: Origin<'_>,
+        connection: &Connection,
     ) -> Result<Asked, Denial> {
         let asked = hop::remove(&mut head.headers);
         // SECURITY: a caller's own identity headers must not survive beside or instead of ours.
         // Guarded by `identity_headers_of_the_caller_never_reach_the_upstream`.
         self.ours.remove(&mut head.headers);
-        for (name, path) in &self.identity {
-            let Some(claim) = principal.claims().at(path) else {
-                continue;
-            };
-            if let Some(value) = header_value(claim, self.arrays)? {
-                head.headers.insert(name.clone(), value);
-            }
+        for (name, value) in self.identity(principal)? {
+            head.headers.insert(name, value);
+        }
+        for form in &self.client_cert {
+            let (name, value) = certificate(*form, connection)?;
+            head.headers.insert(name, value);
         }
         mark(head, origin);
         Ok(asked)
+    }
+
+    /// What the service is told of the principal; nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::IdentityUnforwardable`]
+    pub fn identity(
+        &self,
+        principal: Option<&Principal>,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Denial> {
+        let mut told = Vec::with_capacity(self.identity.len());
+        for (name, path) in &self.identity {
+            let Some(claim) = principal.and_then(|principal| principal.claims().at(path)) else {
+                continue;
+            };
+            if let Some(value) = header_value(claim, self.arrays)? {
+                told.push((name.clone(), value));
+            }
+        }
+        if let (Some(ClaimsHeader { name, only }), Some(principal)) = (&self.claims, principal) {
+            let value = identity::claims_value(principal.claims(), only.as_deref())?;
+            told.push((name.clone(), value));
+        }
+        Ok(told)
+    }
+}
+
+/// The field that tells the certificate of the peer, who proved in the handshake that it is his.
+fn certificate(
+    form: CertificateForm,
+    connection: &Connection,
+) -> Result<(HeaderName, HeaderValue), Denial> {
+    match form {
+        CertificateForm::ClientCert => {
+            let value = client_cert::byte_sequence(connection.leaf());
+            identity::bounded(&value).map(|value| (CLIENT_CERT, value))
+        }
+        CertificateForm::Xfcc => {
+            let element = identity::hop(connection.certificate(), connection.leaf());
+            identity::bounded(&element.write()).map(|value| (X_FORWARDED_CLIENT_CERT, value))
+        }
     }
 }
 
@@ -130,20 +180,19 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
         .or_else(|| headers.get(HOST).cloned())
 }
 
-/// Puts the head into the form of the protocol that the upstream speaks.
+/// Puts the head into the form of the protocol that the upstream speaks, with the `target` that was
+/// judged.
 pub(super) fn address(
     head: &mut http::request::Parts,
+    target: &PathAndQuery,
     asked: Asked,
     protocol: UpstreamProtocol,
 ) -> Result<(), Denial> {
     let host = host(&head.uri, &head.headers);
-    let path = head
-        .uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"));
     let mut uri = http::uri::Parts::default();
-    uri.path_and_query = Some(path);
+    // SECURITY: what was judged, never what came. Guarded by
+    // `the_normal_form_is_what_reaches_the_upstream`.
+    uri.path_and_query = Some(target.clone());
     // Of the two, a WebSocket's `Connection` stays: a tunnel has no trailers.
     let trailers = asked.trailers && !head.headers.contains_key(CONNECTION);
     if trailers {

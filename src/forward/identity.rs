@@ -1,13 +1,21 @@
-//! Verified claims become header values that an application can believe and cannot misread.
+//! Verified claims, and the peer's certificate, become header values that an application can believe
+//! and cannot misread.
 //!
 //! Lossless and never ambiguous: visible ASCII stays, everything else (control characters, line
 //! ends, letters outside ASCII, and `%` itself) is percent-encoded as UTF-8. Nothing that a claim
 //! holds can end a header, start another or forge a list separator.
 
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::header::HeaderValue;
 use serde_json::Value;
 
+use crate::accept::certificate::Certificate;
+use crate::check::Claims;
 use crate::model::Denial;
+use crate::model::client_cert::{Element, Key};
 use crate::settings::ArrayForm;
 
 /// The longest value set. Longer ones are refused: a list of groups cut short grants or withholds
@@ -32,12 +40,63 @@ pub(super) fn header_value(
         (Value::Array(_) | Value::Object(_), _) => ascii_json(claim),
         (Value::String(_) | Value::Bool(_) | Value::Number(_), _) => encoded(&plain(claim), false),
     };
+    bounded(&text).map(Some)
+}
+
+/// A header value of this text.
+///
+/// # Errors
+///
+/// [`Denial::IdentityUnforwardable`] when it is too long, or would not be one.
+pub(super) fn bounded(text: &str) -> Result<HeaderValue, Denial> {
     if text.len() > MAX_VALUE {
         return Err(Denial::IdentityUnforwardable);
     }
-    HeaderValue::from_str(&text)
-        .map(Some)
-        .map_err(|_| Denial::IdentityUnforwardable)
+    HeaderValue::from_str(text).map_err(|_| Denial::IdentityUnforwardable)
+}
+
+/// The claims in one piece: a JSON object, all of them or `only` these, base64url without padding.
+///
+/// # Errors
+///
+/// [`Denial::IdentityUnforwardable`] when the value would be too long.
+pub(super) fn claims_value(
+    claims: &Claims,
+    only: Option<&[String]>,
+) -> Result<HeaderValue, Denial> {
+    let wanted = |name: &str| only.is_none_or(|only| only.iter().any(|one| one == name));
+    let chosen = claims.all().iter().filter(|(name, _)| wanted(name));
+    let object: BTreeMap<&String, &Value> = chosen.collect();
+    let json = serde_json::to_vec(&object).map_err(|_| Denial::IdentityUnforwardable)?;
+    bounded(&URL_SAFE_NO_PAD.encode(json))
+}
+
+/// What a hop of Envoy's would say of the certificate.
+pub(super) fn hop(certificate: &Certificate, der: &[u8]) -> Element {
+    let mut pairs = vec![
+        (Key::Hash, certificate.fingerprint()),
+        (Key::Cert, pem(der)),
+        (Key::Subject, certificate.subject.clone()),
+    ];
+    let all = |key, names: &[String]| {
+        let named = names.iter().map(move |name| (key, name.clone()));
+        named.collect::<Vec<_>>()
+    };
+    pairs.extend(all(Key::Uri, &certificate.uri));
+    pairs.extend(all(Key::Dns, &certificate.dns));
+    Element { pairs }
+}
+
+/// RFC 7468 2 and 5: 64 characters a line.
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut out = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    for line in text.as_bytes().chunks(64) {
+        out.extend(line.iter().map(|byte| char::from(*byte)));
+        out.push('\n');
+    }
+    out.push_str("-----END CERTIFICATE-----\n");
+    out
 }
 
 /// One element of a joined array: a comma inside it must not look like one between elements.

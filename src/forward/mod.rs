@@ -1,7 +1,7 @@
-//! 4b. An allowed request reaches the upstream, and its answer the caller.
+//! 5b. An allowed request reaches the upstream, and its answer the caller.
 //!
-//! [`Forwarder::forward`] asks for a [`Principal`], which only `check` can make: there is no way to
-//! pass on a request that was not judged.
+//! [`Forwarder::forward`] asks for a [`Permit`], which only `decide` can give: there is no way to pass
+//! on a request that was not judged, nor to another path than the one that was.
 
 mod body;
 mod exchange;
@@ -11,7 +11,9 @@ mod identity;
 mod pool;
 mod spoof;
 mod upgrade;
+mod warrant;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +26,14 @@ use tokio::time::Instant;
 
 pub use body::{AnswerBody, BodyError};
 pub use headers::{HeaderRules, Origin};
+pub use warrant::Authority;
 
 use self::body::{RequestBody, Rest};
-use self::exchange::Exchange;
+use self::exchange::{Exchange, Side};
 use self::pool::{Freshness, Lease, Pool, Sender};
+use self::warrant::Warrant;
 use crate::accept::{Connection, InFlight, linger};
-use crate::check::Principal;
+use crate::decide::Permit;
 use crate::model::Denial;
 use crate::observe::Metrics;
 use crate::settings::{Settings, TimeoutSettings, UpstreamProtocol};
@@ -76,7 +80,8 @@ impl Forwarder {
         });
     }
 
-    /// Passes one request on and returns the head of the answer, with a body that streams.
+    /// Passes one request on and returns the head of the answer, with a body that streams for as
+    /// long as `authority` would let it in again.
     ///
     /// # Errors
     ///
@@ -84,12 +89,13 @@ impl Forwarder {
     pub async fn forward(
         &self,
         request: Request<Incoming>,
-        principal: &Principal,
+        permit: Permit,
+        authority: &Arc<dyn Authority>,
         rules: &HeaderRules,
         origin: Origin<'_>,
         place: Place,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let Ok(permit) = Arc::clone(&self.requests).try_acquire_owned() else {
+        let Ok(room) = Arc::clone(&self.requests).try_acquire_owned() else {
             linger::linger(request, place.in_flight);
             return Err(Denial::RequestLimit);
         };
@@ -98,7 +104,7 @@ impl Forwarder {
         let linger = linger::needed(&request).then(|| place.in_flight.another());
         let announced = request.headers().contains_key(EXPECT);
         let (mut head, incoming) = request.into_parts();
-        let asked = rules.apply(&mut head, principal, origin)?;
+        let asked = rules.apply(&mut head, permit.principal(), origin, &place.connection)?;
         let websocket = upgrade::prepare(&mut head, asked)?;
         // A WebSocket is HTTP/1.1 also where everything else is h2c: servers that speak both tell
         // them apart by the first bytes.
@@ -106,9 +112,19 @@ impl Forwarder {
             Some(_) => UpstreamProtocol::Http1,
             None => self.pool.settings().protocol,
         };
-        headers::address(&mut head, asked, protocol)?;
+        headers::address(&mut head, permit.target(), asked, protocol)?;
 
-        let exchange = Arc::new(Exchange::begin(&self.timeouts));
+        let Place {
+            connection,
+            in_flight,
+        } = place;
+        let warrant = Warrant {
+            permit,
+            authority: Arc::clone(authority),
+            connection,
+            request_id: Arc::clone(origin.request_id),
+        };
+        let exchange = Arc::new(Exchange::begin(&self.timeouts, warrant));
         // An extended CONNECT's body is the stream that `caller` hands over.
         let limit = if websocket.is_some() {
             None
@@ -127,13 +143,14 @@ impl Forwarder {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let kind = websocket.ok_or(Denial::UpstreamFailed)?;
             upgrade::accept(&mut response, kind)?;
-            return Ok(self.upgraded(response, caller, permit, place));
+            let warrant = exchange.warrant().clone();
+            return Ok(self.upgraded(response, caller, warrant, (in_flight, room)));
         }
         upgrade::refused(response.status(), websocket)?;
         hop::remove(response.headers_mut());
-        let Place { in_flight, .. } = place;
+        exchange.answered();
         Ok(response
-            .map(|incoming| AnswerBody::streamed(incoming, exchange, lease, permit, in_flight)))
+            .map(|incoming| AnswerBody::streamed(incoming, exchange, lease, room, in_flight)))
     }
 
     /// Sends, and sends again where a kept-alive connection had gone stale and nothing can happen
@@ -185,18 +202,25 @@ impl Forwarder {
     async fn before_deadline<T>(
         &self,
         sending: impl Future<Output = Result<T, Denial>>,
-        exchange: &Exchange,
+        exchange: &Arc<Exchange>,
     ) -> Result<T, Denial> {
         let limit = self.pool.settings().response_timeout;
         let mut sending = std::pin::pin!(sending);
-        let first = exchange.last_moved() + limit;
-        let first = exchange.end().map_or(first, |end| end.min(first));
+        let next = |deadline: Instant| {
+            let others = [exchange.end(), exchange.unguarded_until()];
+            others.into_iter().flatten().fold(deadline, Instant::min)
+        };
+        let first = next(exchange.last_moved() + limit);
         let mut timer = std::pin::pin!(tokio::time::sleep_until(first));
         loop {
             tokio::select! {
                 biased;
-                sent = &mut sending => return sent,
-                () = &mut timer => {}
+                sent = &mut sending => {
+                    // A head that comes too late by a moment is still too late.
+                    return exchange.ended().map_or(sent, |refusal| Err(refusal.denial));
+                }
+                denial = poll_fn(|cx| exchange.poll_ended(Side::Head, cx)) => return Err(denial),
+                () = &mut timer => exchange.guard_at(exchange.age()),
             }
             let deadline = exchange.last_moved() + limit;
             let now = Instant::now();
@@ -211,9 +235,7 @@ impl Forwarder {
             if deadline <= now {
                 return Err(Denial::UpstreamTooSlow);
             }
-            timer
-                .as_mut()
-                .reset(exchange.end().map_or(deadline, |end| end.min(deadline)));
+            timer.as_mut().reset(next(deadline));
         }
     }
 
@@ -221,21 +243,17 @@ impl Forwarder {
         &self,
         mut response: Response<Incoming>,
         caller: hyper::upgrade::OnUpgrade,
-        permit: OwnedSemaphorePermit,
-        place: Place,
+        warrant: Warrant,
+        (in_flight, permit): (InFlight, OwnedSemaphorePermit),
     ) -> Response<AnswerBody> {
         let upstream = hyper::upgrade::on(&mut response);
-        let Place {
-            connection,
-            in_flight,
-        } = place;
         let again = in_flight.another();
         let idle: Duration = self.timeouts.stream_idle;
         tokio::spawn(upgrade::relay(
             caller,
             upstream,
             idle,
-            connection,
+            warrant,
             (again, permit),
         ));
         response.map(|_| AnswerBody::whole(bytes::Bytes::new(), in_flight))

@@ -7,14 +7,26 @@ use std::collections::HashSet;
 
 use http::header::{HeaderMap, HeaderName};
 
-use crate::settings::{HeaderPattern, IdentitySettings, IssuerSettings};
+use crate::settings::{HeaderPattern, IdentitySettings, IssuerSettings, TokenPlace};
 
 /// Names and starts of names, folded.
 #[derive(Debug)]
 pub(super) struct OursAlone {
     names: HashSet<String>,
     prefixes: Vec<String>,
+    /// The headers in which tokens stand: judged there, and nowhere else.
+    tokens: HashSet<String>,
 }
+
+/// What may not come behind a body, for it decides about the request before it (RFC 9110 6.5.1).
+const NEVER_BEHIND: [&str; 5] = [
+    "authorization",
+    "cookie",
+    "forwarded",
+    "host",
+    "x-request-id",
+];
+const NEVER_BEHIND_START: &str = "x-forwarded-";
 
 /// Fields that sidegate writes itself, or that claim to come from a gate like it (RFC 9440).
 const ALWAYS: [&str; 3] = [
@@ -30,13 +42,24 @@ impl OursAlone {
         let mut built = Self {
             names: HashSet::new(),
             prefixes: Vec::new(),
+            tokens: HashSet::new(),
         };
+        for place in issuers.iter().flat_map(|issuer| &issuer.places) {
+            match place {
+                TokenPlace::Header(name) | TokenPlace::Bearer(name) => {
+                    built.tokens.insert(folded(name.as_str()));
+                }
+                TokenPlace::Cookie(_) => {}
+            }
+        }
         built.names.extend(
             identity
                 .headers
                 .iter()
                 .map(|(name, _)| folded(name.as_str())),
         );
+        let claims = identity.claims.iter().map(|header| header.name.as_str());
+        built.names.extend(claims.map(folded));
         built.names.extend(ALWAYS.iter().map(|name| folded(name)));
         for pattern in identity
             .strip
@@ -53,19 +76,22 @@ impl OursAlone {
         built
     }
 
-    /// Removes every field that only sidegate may set. Serves headers and trailers alike: many
-    /// servers merge the two.
+    /// Removes every field that only sidegate may set.
     pub(super) fn remove(&self, headers: &mut HeaderMap) {
-        // Names are collected first, as the map cannot shrink while it is read; most requests have
-        // none, and an empty vector costs nothing.
-        let spoofed: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| self.covers(name.as_str()))
-            .cloned()
-            .collect();
-        for name in spoofed {
-            headers.remove(name);
-        }
+        remove_where(headers, |name| self.covers(name));
+    }
+
+    /// The same of trailers, which many servers merge with the headers: there goes also what was
+    /// judged as a header, tokens above all, or was believed for who sent it.
+    pub(super) fn remove_from_trailers(&self, trailers: &mut HeaderMap) {
+        // SECURITY: guarded by `a_token_that_comes_as_a_trailer_goes_no_further`.
+        remove_where(trailers, |name| {
+            let folded = folded(name);
+            self.covers_folded(&folded)
+                || self.tokens.contains(&folded)
+                || NEVER_BEHIND.contains(&folded.as_str())
+                || folded.starts_with(NEVER_BEHIND_START)
+        });
     }
 
     fn covers(&self, name: &str) -> bool {
@@ -83,6 +109,19 @@ impl OursAlone {
                 .prefixes
                 .iter()
                 .any(|start| name.starts_with(start.as_str()))
+    }
+}
+
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    // Names are collected first, as the map cannot shrink while it is read; most requests have none,
+    // and an empty vector costs nothing.
+    let spoofed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| unwanted(name.as_str()))
+        .cloned()
+        .collect();
+    for name in spoofed {
+        headers.remove(name);
     }
 }
 
@@ -114,6 +153,8 @@ mod tests {
                 ClaimPath::parse("sub").unwrap(),
             )],
             arrays: ArrayForm::Join,
+            claims: None,
+            client_cert: Vec::new(),
             strip: vec![
                 HeaderPattern::Prefix("x-pomerium-claim-".to_owned()),
                 HeaderPattern::Name("X_Real_User".to_owned()),

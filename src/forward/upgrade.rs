@@ -4,7 +4,6 @@
 //! Bytes flow only after the upstream said 101 to exactly that upgrade; until then everything is an
 //! ordinary request and an ordinary response.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -19,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::Instant;
 
 use super::hop::{self, Asked};
-use crate::accept::Connection;
+use super::warrant::Warrant;
 use crate::model::Denial;
 
 const SEC_WEBSOCKET_KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
@@ -115,16 +114,18 @@ pub(super) fn refused(status: StatusCode, kind: Option<Kind>) -> Result<(), Deni
     }
 }
 
-/// Carries bytes between the two until one ends, nothing moves for `idle`, or sidegate stops.
+/// Carries bytes between the two until one ends, nothing moves for `idle`, its right ends, or sidegate
+/// stops.
 /// `holds` is kept for as long: the limits that this stream counts against.
 pub(super) async fn relay<H>(
     caller: OnUpgrade,
     upstream: OnUpgrade,
     idle: Duration,
-    connection: Arc<Connection>,
+    warrant: Warrant,
     holds: H,
 ) {
-    let mut drain = connection.drain();
+    let mut drain = warrant.connection.drain();
+    let began = Instant::now();
     let piped = async {
         let (caller, upstream) = tokio::try_join!(caller, upstream)?;
         pipe(TokioIo::new(caller), TokioIo::new(upstream), idle).await;
@@ -135,9 +136,10 @@ pub(super) async fn relay<H>(
             tracing::debug!(%error, "upgrade failed");
         },
         () = drain.stop() => {}
-        _ = connection.distrusted() => {}
+        // SECURITY: guarded by `a_websocket_ends_when_its_token_expires`.
+        refusal = warrant.ended() => warrant.tell(&refusal, began.elapsed()),
     }
-    drop((connection, holds));
+    drop((warrant, holds));
 }
 
 type Io = TokioIo<Upgraded>;

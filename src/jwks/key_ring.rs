@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -18,6 +19,7 @@ use crate::model::Algorithm;
 const MAX_SHARED_KID: usize = 4;
 
 /// Prepared keys.
+#[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<Key>,
     /// By `kid`, and for keys without one by both forms of the thumbprint.
@@ -32,12 +34,20 @@ pub struct KeyRing {
 pub(super) enum Naming {
     /// A JWKS: a `kid` that it does not hold is unknown.
     ByKid,
+    /// A directory: as in a JWKS, and each key is known by its thumbprint beside the name of its file.
+    ByFile,
     /// PEM and secrets have no place for a `kid`, so a foreign `kid` in a token says nothing; it is
     /// ignored where the algorithm leaves exactly one key.
     Nameless,
 }
 
+/// Which key it is, whatever it is called: two keys of one name have two of these.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct KeyId([u8; 32]);
+
+#[derive(Clone)]
 struct Key {
+    id: KeyId,
     kid: Option<Arc<str>>,
     thumbprint: Option<[u8; 32]>,
     verifiers: Vec<Verifier>,
@@ -50,6 +60,17 @@ pub enum NoKey {
     Unknown,
     /// The named key serves another algorithm. Carries the ring's own `kid`.
     Mismatch(Option<Arc<str>>),
+}
+
+/// A key, as people may see it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShownKey {
+    /// Its `kid`, else its thumbprint in hex.
+    pub name: String,
+    /// What it verifies.
+    pub algorithms: Vec<Algorithm>,
+    /// RFC 7638.
+    thumbprint: Option<[u8; 32]>,
 }
 
 /// The keys that a token may have been signed with, best first; at least one, at most four.
@@ -98,29 +119,40 @@ impl KeyRing {
         let useless = verifiers.is_empty();
         // A key that no listed algorithm uses stays known by name, so that a token which names it
         // is told apart from one that names nothing.
-        self.push(kid, Some(thumbprint), verifiers);
+        self.push(KeyId(thumbprint), kid, Some(thumbprint), verifiers);
         if useless {
             return Err(KeyFault::NotListed);
         }
         Ok(())
     }
 
-    pub(super) fn add_secret(&mut self, verifiers: Vec<Verifier>) {
-        self.push(None, None, verifiers);
+    pub(super) fn add_secret(&mut self, id: KeyId, verifiers: Vec<Verifier>) {
+        self.push(id, None, None, verifiers);
     }
 
-    fn push(&mut self, kid: Option<&str>, thumbprint: Option<[u8; 32]>, verifiers: Vec<Verifier>) {
+    fn push(
+        &mut self,
+        id: KeyId,
+        kid: Option<&str>,
+        thumbprint: Option<[u8; 32]>,
+        verifiers: Vec<Verifier>,
+    ) {
         let place = self.keys.len();
         let kid: Option<Arc<str>> = kid.map(Arc::from);
-        let names: Vec<Arc<str>> = match (&kid, thumbprint) {
-            (Some(kid), _) => vec![Arc::clone(kid)],
-            (None, Some(print)) => vec![hex(&print).into(), URL_SAFE_NO_PAD.encode(print).into()],
-            (None, None) => Vec::new(),
-        };
-        for name in names {
-            self.named.entry(name).or_default().push(place);
+        if let Some(kid) = &kid {
+            self.named.entry(Arc::clone(kid)).or_default().push(place);
+        }
+        if let Some(print) = thumbprint.filter(|_| kid.is_none() || self.naming == Naming::ByFile) {
+            for name in [hex(&print), URL_SAFE_NO_PAD.encode(print)] {
+                // Once: copies of a key in several files are one key.
+                let places = self.named.entry(name.into()).or_default();
+                if places.is_empty() {
+                    places.push(place);
+                }
+            }
         }
         self.keys.push(Key {
+            id,
             kid,
             thumbprint,
             verifiers,
@@ -178,6 +210,36 @@ impl KeyRing {
         Err(NoKey::Mismatch(first.and_then(|key| key.kid.clone())))
     }
 
+    /// Whether this key is still here and good for `algorithm`, and what it is called now.
+    #[must_use]
+    pub fn holds(&self, id: KeyId, algorithm: Algorithm) -> Option<Option<&Arc<str>>> {
+        // Few keys, and asked seldom: no table is worth its memory.
+        let is_it = |key: &&Key| key.id == id && key.serves(algorithm);
+        self.keys.iter().find(is_it).map(|key| key.kid.as_ref())
+    }
+
+    /// Whether a key has this name, whatever it is good for.
+    #[must_use]
+    pub fn knows(&self, kid: &str) -> bool {
+        self.named.contains_key(kid)
+    }
+
+    /// Whether both hold the same keys under the same names for the same algorithms, in the same
+    /// order, so that no verdict could differ.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let told = |key: &Key| {
+            let algorithms = key.verifiers.iter().map(Verifier::for_algorithm);
+            let algorithms: Vec<Algorithm> = algorithms.collect();
+            (key.kid.clone(), key.thumbprint, algorithms)
+        };
+        // A secret has no thumbprint, so two of them are never known to be the same.
+        let is_told = |key: &Key| key.thumbprint.is_some();
+        self.naming == other.naming
+            && self.keys.iter().all(is_told)
+            && self.keys.iter().map(told).eq(other.keys.iter().map(told))
+    }
+
     /// How many keys can verify something.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -199,6 +261,18 @@ impl KeyRing {
         })
     }
 
+    /// What may be said of each usable key to people: names, never numbers.
+    pub fn shown(&self) -> impl Iterator<Item = ShownKey> {
+        self.names().zip(self.usable()).map(|(name, key)| {
+            let verifiers = key.verifiers.iter();
+            ShownKey {
+                name,
+                algorithms: verifiers.map(|one| one.for_algorithm()).collect(),
+                thumbprint: key.thumbprint,
+            }
+        })
+    }
+
     fn usable(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter().filter(|key| !key.verifiers.is_empty())
     }
@@ -210,11 +284,32 @@ impl fmt::Debug for KeyRing {
     }
 }
 
+// === impl ShownKey ===
+
+impl ShownKey {
+    /// Whether this is the key's thumbprint, in hex or in base64url.
+    #[must_use]
+    pub fn has_thumbprint(&self, text: &str) -> bool {
+        self.thumbprint.is_some_and(|print| {
+            hex(&print).eq_ignore_ascii_case(text) || URL_SAFE_NO_PAD.encode(print) == text
+        })
+    }
+}
+
+impl fmt::Display for ShownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.algorithms.iter().map(|one| one.name()).collect();
+        write!(f, "{:?} ({})", self.name, names.join(", "))
+    }
+}
+
 // === impl Candidates ===
 
 impl<'r> Candidates<'r> {
-    /// Each verifier, with the ring's own `kid` for it.
-    pub fn iter(&self) -> impl Iterator<Item = (&'r Verifier, Option<&'r Arc<str>>)> + use<'r> {
+    /// Each verifier, with the ring's own `kid` for its key, and which key it is.
+    pub fn iter(
+        &self,
+    ) -> impl Iterator<Item = (&'r Verifier, Option<&'r Arc<str>>, KeyId)> + use<'r> {
         let Self {
             ring,
             places,
@@ -223,7 +318,25 @@ impl<'r> Candidates<'r> {
         places
             .iter()
             .filter_map(move |place| ring.keys.get(*place))
-            .filter_map(move |key| Some((key.verifier(algorithm)?, key.kid.as_ref())))
+            .filter_map(move |key| Some((key.verifier(algorithm)?, key.kid.as_ref(), key.id)))
+    }
+}
+
+// === impl KeyId ===
+
+impl KeyId {
+    /// A secret's. Made of its digest, so that the secret itself is nowhere twice.
+    pub(super) fn of_secret(secret: &[u8]) -> Self {
+        let mut id = [0; 32];
+        id.copy_from_slice(digest(&SHA256, secret).as_ref());
+        Self(id)
+    }
+}
+
+/// Nothing: a secret's could be guessed at.
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyId")
     }
 }
 

@@ -8,20 +8,19 @@
 mod algorithm;
 mod jwk;
 mod key_ring;
+mod load;
 mod public_key;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 pub use self::algorithm::Verifier;
-pub use self::key_ring::{Candidates, KeyRing, NoKey};
+pub use self::key_ring::{Candidates, KeyId, KeyRing, NoKey, ShownKey};
+pub use self::load::{LoadKeysError, load};
 pub use self::public_key::KeyFault;
 
 use self::key_ring::Naming;
@@ -29,10 +28,11 @@ use self::public_key::PublicKey;
 use crate::model::Algorithm;
 use crate::model::json;
 use crate::pem::{PublicSection, public_sections};
-use crate::settings::KeySource;
 
-/// More than any set of keys needs; what is larger is the wrong file.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+/// More than any set of keys needs; what is larger is the wrong file or document.
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 1 << 20;
+/// More than one public key or certificate chain needs.
+const MAX_NAMED_PEM: usize = 16 << 10;
 /// The longest `kid`, in a set and in a token.
 pub(crate) const MAX_KID_BYTES: usize = 256;
 
@@ -40,7 +40,7 @@ pub(crate) const MAX_KID_BYTES: usize = 256;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeysError {
     /// Not JSON, not an object, or ambiguous.
-    #[error("the JWKS is {0}; it must be the JSON document that the issuer publishes (RFC 7517 5)")]
+    #[error("this is not the JSON document that an issuer publishes (RFC 7517 5)")]
     Json(#[from] json::JsonError),
     /// There is no array of keys.
     #[error(
@@ -48,6 +48,9 @@ pub enum KeysError {
          key, so set one there and fetch the document again"
     )]
     NoKeys,
+    /// Not JSON, not an object, or ambiguous.
+    #[error("the map of keys is {0}; it must be a JSON object from kid to PEM")]
+    Map(json::JsonError),
     /// What must never come to the verifying side.
     #[error(
         "key {index} of the JWKS holds private or shared key material; publish the public keys only, \
@@ -66,6 +69,9 @@ pub enum KeysError {
          private key must stay with the issuer"
     )]
     PrivateKeyInPem,
+    /// One of many, and too large for that.
+    #[error("this is more than 16 KiB, which no single key is")]
+    PemTooLarge,
     /// Every key was skipped.
     #[error("none of its {} keys can be used{}", .0.len(), first_fault(.0))]
     NoUsableKey(Vec<KeyWarning>),
@@ -93,31 +99,18 @@ pub enum KeysError {
     NotSymmetric(Algorithm),
 }
 
-/// Why the keys of an issuer could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadKeysError {
-    /// The file cannot be read.
-    #[error("cannot read the keys in {}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is too large to be one of keys.
-    #[error("{} is larger than 1 MiB, which no set of keys is", .path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file does not make a ring.
-    #[error("the keys in {} cannot be used", .path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: KeysError,
-    },
+impl KeysError {
+    /// The same without the names of keys, for where those are a stranger's words.
+    #[must_use]
+    pub(crate) fn anonymous(self) -> Self {
+        let Self::NoUsableKey(mut warnings) = self else {
+            return self;
+        };
+        for warning in &mut warnings {
+            warning.kid = None;
+        }
+        Self::NoUsableKey(warnings)
+    }
 }
 
 /// A key that was skipped.
@@ -131,50 +124,7 @@ pub struct KeyWarning {
     pub fault: KeyFault,
 }
 
-/// Reads the keys of one issuer from where its settings say.
-///
-/// # Errors
-///
-/// [`LoadKeysError`], which names the file.
-pub fn load(
-    source: &KeySource,
-    algorithms: &[Algorithm],
-) -> Result<(KeyRing, Vec<KeyWarning>), LoadKeysError> {
-    let path = match source {
-        KeySource::JwksFile(path) | KeySource::PemFile(path) | KeySource::SecretFile(path) => path,
-    };
-    let bytes = read(path)?;
-    match source {
-        KeySource::JwksFile(_) => KeyRing::from_jwks(&bytes, algorithms),
-        KeySource::PemFile(_) => KeyRing::from_pem(&bytes, algorithms),
-        KeySource::SecretFile(_) => {
-            KeyRing::from_secret(&bytes, algorithms).map(|ring| (ring, Vec::new()))
-        }
-    }
-    .map_err(|source| LoadKeysError::Unusable {
-        path: path.clone(),
-        source,
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, LoadKeysError> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        // Bounded while reading: the size that a file claims to have may be another one by now.
-        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|source| LoadKeysError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(LoadKeysError::TooLarge {
-            path: path.to_owned(),
-        });
-    }
-    Ok(bytes)
-}
-
-// === impl KeyRing: the three sources ===
+// === impl KeyRing: the kinds of document ===
 
 impl KeyRing {
     /// Reads a JWKS (RFC 7517 5) for an issuer that may use `algorithms`.
@@ -232,20 +182,93 @@ impl KeyRing {
         pem: &[u8],
         algorithms: &[Algorithm],
     ) -> Result<(Self, Vec<KeyWarning>), KeysError> {
-        let private = b"PRIVATE KEY-----";
-        if pem.windows(private.len()).any(|window| window == private) {
-            return Err(KeysError::PrivateKeyInPem);
-        }
         let mut ring = Self::new(Naming::Nameless);
         let mut warnings = Vec::new();
-        let sections = public_sections(pem).filter(|found| !found.is_empty());
-        for (index, section) in sections.ok_or(KeysError::Pem)?.iter().enumerate() {
+        for (index, section) in sections(pem)?.iter().enumerate() {
             if let Err(fault) = pem_key(section).and_then(|key| ring.add(None, &key, algorithms)) {
                 let kid = None;
                 warnings.push(KeyWarning { index, kid, fault });
             }
         }
         ring.finish(warnings)
+    }
+
+    /// Reads a JSON object from `kid` to PEM, as Google IAP publishes its keys.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`]
+    pub fn from_pem_map(
+        document: &[u8],
+        algorithms: &[Algorithm],
+    ) -> Result<(Self, Vec<KeyWarning>), KeysError> {
+        let document = json::parse_object(document).map_err(KeysError::Map)?;
+        let mut ring = Self::new(Naming::ByKid);
+        let mut warnings = Vec::new();
+        for (index, (kid, pem)) in document.iter().enumerate() {
+            let pem = pem.as_str().unwrap_or_default().as_bytes();
+            warnings.extend(ring.add_pem(index, kid, pem, algorithms)?);
+        }
+        ring.finish(warnings)
+    }
+
+    /// Reads one PEM text whose keys have this name.
+    ///
+    /// # Errors
+    ///
+    /// [`KeysError`], also for more than 16 KiB: many of them are kept.
+    pub fn from_named_pem(
+        kid: &str,
+        pem: &[u8],
+        algorithms: &[Algorithm],
+    ) -> Result<(Self, Vec<KeyWarning>), KeysError> {
+        if pem.len() > MAX_NAMED_PEM {
+            return Err(KeysError::PemTooLarge);
+        }
+        let mut ring = Self::new(Naming::ByKid);
+        let warnings = ring.add_pem(0, kid, pem, algorithms)?;
+        ring.finish(warnings)
+    }
+
+    /// Makes a ring of PEM texts that were fetched one by one, each under its `kid`. It may be empty:
+    /// then every `kid` is still unknown.
+    #[must_use]
+    pub fn of_pems<'p>(
+        pems: impl IntoIterator<Item = (&'p str, &'p [u8])>,
+        algorithms: &[Algorithm],
+    ) -> Self {
+        let mut ring = Self::new(Naming::ByKid);
+        for (index, (kid, pem)) in pems.into_iter().enumerate() {
+            // Each was found good by itself before it was kept.
+            drop(ring.add_pem(index, kid, pem, algorithms));
+        }
+        ring.sealed()
+    }
+
+    /// Adds the keys of one PEM text under this name, and says which were skipped.
+    fn add_pem(
+        &mut self,
+        index: usize,
+        kid: &str,
+        pem: &[u8],
+        algorithms: &[Algorithm],
+    ) -> Result<Vec<KeyWarning>, KeysError> {
+        let shown = jwk::is_fit(kid).then(|| kid.to_owned());
+        let warning = |fault| KeyWarning {
+            index,
+            kid: shown.clone(),
+            fault,
+        };
+        let sections = match sections(pem) {
+            Ok(sections) if shown.is_some() => sections,
+            Ok(_) => return Ok(vec![warning(KeyFault::KeyId)]),
+            Err(KeysError::Pem) => return Ok(vec![warning(KeyFault::NotPem)]),
+            // SECURITY: guarded by `a_private_key_refuses_the_whole_map_or_directory`.
+            Err(error) => return Err(error),
+        };
+        let add = |section| pem_key(section).and_then(|key| self.add(Some(kid), &key, algorithms));
+        let faults = sections.iter().map(add).filter_map(Result::err);
+        Ok(faults.map(warning).collect())
     }
 
     /// Takes the shared secret of HS algorithms. One line end at the very end is not part of it: an
@@ -277,7 +300,7 @@ impl KeyRing {
             verifiers.push(Verifier::secret(algorithm, hash, secret));
         }
         let mut ring = Self::new(Naming::Nameless);
-        ring.add_secret(verifiers);
+        ring.add_secret(KeyId::of_secret(secret), verifiers);
         Ok(ring.sealed())
     }
 
@@ -293,6 +316,17 @@ impl KeyRing {
 /// The numbers of a public key as the members of a JWK; `None` when the DER is no usable key.
 pub(crate) fn jwk_of_spki(der: &[u8]) -> Option<Map<String, Value>> {
     PublicKey::from_spki(der).ok().map(|key| key.members())
+}
+
+/// The sections of a PEM text, of which there is at least one, and no private key.
+fn sections(pem: &[u8]) -> Result<Vec<PublicSection>, KeysError> {
+    let private = b"PRIVATE KEY-----";
+    if pem.windows(private.len()).any(|window| window == private) {
+        return Err(KeysError::PrivateKeyInPem);
+    }
+    public_sections(pem)
+        .filter(|found| !found.is_empty())
+        .ok_or(KeysError::Pem)
 }
 
 fn pem_key(section: &PublicSection) -> Result<PublicKey, KeyFault> {

@@ -103,6 +103,12 @@ pub enum KeyFault {
     /// More keys share a `kid` and an algorithm than will be tried.
     #[error("too many keys have this kid; give every key a kid of its own")]
     KidShared,
+    /// A text that should be PEM.
+    #[error("it is not PEM with a PUBLIC KEY or CERTIFICATE section")]
+    NotPem,
+    /// A file that cannot be read, or is too large.
+    #[error("its file cannot be read, or is larger than 1 MiB")]
+    Unreadable,
     /// A DER structure that is no key of a known kind.
     #[error("it is not an EC, RSA or Ed25519 public key")]
     Der,

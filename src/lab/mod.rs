@@ -1,9 +1,10 @@
 //! Throw-away keys, certificates and tokens: what `sidegate dev`, the demo and the tests sign with.
 //!
-//! Everything here plays the other side, the issuer. Nothing of it is part of a gate that runs.
+//! Everything here plays the other side, the issuer, or a whole fleet at once. Nothing of it is part of a gate that runs.
 
 pub mod caller;
 pub mod echo;
+pub mod fleet;
 pub mod pki;
 pub mod scenario;
 pub mod scratch;

@@ -12,6 +12,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
+use crate::accept::certificate::DEVELOPMENT;
 use crate::model::Timestamp;
 
 /// How long a throw-away certificate lives unless told otherwise.
@@ -230,6 +231,10 @@ impl Authority {
 fn authority_params(name: &str, now: Timestamp) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name.push(DnType::CommonName, name);
+    // By this a gate knows it, and warns.
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, DEVELOPMENT);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     (params.not_before, params.not_after) = Validity::Now.span(now);

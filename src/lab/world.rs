@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::pki::{Authority, Issued, Leaf, PkiError, Role, Validity};
 use super::signing::{SigningError, SigningKey};
@@ -76,6 +77,8 @@ pub struct World {
     pub key: SigningKey,
     /// The first issuer's next key, published already.
     pub next_key: SigningKey,
+    /// The first issuer's key before that, published still.
+    pub previous_key: SigningKey,
     /// The second issuer's key.
     pub partner_key: SigningKey,
 }
@@ -108,6 +111,7 @@ impl World {
             })?,
             key: SigningKey::generate(Algorithm::Es256, Some("current"))?,
             next_key: SigningKey::generate(Algorithm::Rs256, Some("next"))?,
+            previous_key: SigningKey::generate(Algorithm::Es256, Some("previous"))?,
             partner_key: SigningKey::generate(Algorithm::EdDsa, Some("partner"))?,
             ca,
             foreign_ca,
@@ -135,7 +139,7 @@ impl World {
         }
         self.write(
             "jwks.json",
-            &SigningKey::jwks(&[&self.key, &self.next_key])?,
+            &SigningKey::jwks(&[&self.key, &self.next_key, &self.previous_key])?,
         )?;
         self.write(
             "partner-jwks.json",
@@ -144,11 +148,23 @@ impl World {
         for (name, key) in [
             ("signing.key", &self.key),
             ("next-signing.key", &self.next_key),
+            ("previous-signing.key", &self.previous_key),
             ("partner-signing.key", &self.partner_key),
         ] {
             self.write(name, &key.private_pem()?)?;
         }
-        self.write("token", &self.token().sign(&self.key)?)
+        let earlier = Timestamp::from_unix(self.now.unix().saturating_sub(900));
+        let expired = self.token().lives(earlier, Duration::from_secs(300));
+        for (name, spec, key) in [
+            ("token", self.token(), &self.key),
+            ("next.token", self.token(), &self.next_key),
+            ("previous.token", self.token(), &self.previous_key),
+            ("partner.token", self.partner_token(), &self.partner_key),
+            ("expired.token", expired, &self.key),
+        ] {
+            self.write(name, &spec.sign(key)?)?;
+        }
+        Ok(())
     }
 
     /// Writes one file, readable by its owner alone, also where it was there before.

@@ -37,6 +37,15 @@ impl ClaimPath {
         Ok(Self { first, rest })
     }
 
+    /// The whole top-level claim of this name.
+    #[must_use]
+    pub fn top(name: &str) -> Self {
+        Self {
+            first: name.to_owned(),
+            rest: Vec::new(),
+        }
+    }
+
     /// The top-level claim that the path starts at.
     #[must_use]
     pub fn claim(&self) -> &str {

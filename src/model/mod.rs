@@ -5,11 +5,17 @@
 
 pub mod algorithm;
 pub mod claim_path;
+pub mod client_cert;
 pub mod clock;
 pub mod denial;
 pub mod json;
+pub mod path;
+pub mod spiffe;
+pub mod url;
 
 pub use algorithm::Algorithm;
 pub use claim_path::ClaimPath;
 pub use clock::Timestamp;
 pub use denial::{Denial, Stage};
+pub use spiffe::TrustDomain;
+pub use url::SecureUrl;

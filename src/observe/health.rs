@@ -45,7 +45,9 @@ impl Health {
         let moved =
             self.phase
                 .compare_exchange(STARTING, READY, Ordering::SeqCst, Ordering::SeqCst);
-        self.metrics.set_ready(moved.is_ok());
+        if moved.is_ok() {
+            self.metrics.set_ready(true);
+        }
     }
 
     /// The end has begun, for good.

@@ -10,55 +10,21 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-use crate::model::{Denial, Timestamp};
+use super::described::{
+    ACCEPT_ERRORS, BUILD_INFO, CERTIFICATE_END, CLOSED, CONNECTIONS, DENY_ENTRIES, GENERATION,
+    HANDSHAKES, JWKS_FETCHES, JWKS_KEYS, JWKS_SUCCESS, JWKS_UNKNOWN, READY, REFUSED, RELOADS,
+    REPORT_MODE, REQUESTS, STALE_SINCE, STREAMS_ENDED, TOKENS, UPSTREAM, UPSTREAM_CONNECTIONS,
+    UPSTREAM_RETRIES, VERIFY, WOULD_REFUSE,
+};
+pub use super::described::{DESCRIBED, Described};
+use super::fetches::{Fetch, UnknownKid};
+use crate::model::{Denial, Stage, Timestamp};
 
 /// Seconds; from a cached verdict to a slow legacy service.
 const SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
     1.0, 2.5, 5.0, 10.0, 30.0,
 ];
-
-/// A metric as the README's table shows it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Described {
-    /// The name in the exposition.
-    pub name: &'static str,
-    /// `counter`, `gauge` or `histogram`.
-    pub kind: &'static str,
-    /// Its labels.
-    pub labels: &'static [&'static str],
-    /// What it says.
-    pub help: &'static str,
-}
-
-macro_rules! described {
-    ($($id:ident = $kind:literal $name:literal [$($label:literal),*] $help:literal;)*) => {
-        $(const $id: Described = Described { name: $name, kind: $kind, labels: &[$($label),*], help: $help };)*
-        /// Every metric, in the order of a request's way.
-        pub const DESCRIBED: &[Described] = &[$($id),*];
-    };
-}
-
-described! {
-    BUILD_INFO = "gauge" "sidegate_build_info" ["version"] "Always 1; the label says which build runs.";
-    READY = "gauge" "sidegate_ready" [] "1 while /readyz answers 200.";
-    GENERATION = "gauge" "sidegate_generation" ["object"] "Which edition of a reloadable object is in force.";
-    RELOADS = "counter" "sidegate_reload_total" ["object", "result"] "Editions of a reloadable object that came into force or could not be used.";
-    STALE_SINCE = "gauge" "sidegate_reload_stale_since_timestamp_seconds" ["object"] "Since when a newer edition could not be used, in Unix time; 0 while the newest is in force.";
-    CERTIFICATE_END = "gauge" "sidegate_certificate_not_after_timestamp_seconds" ["role"] "When a certificate expires, in Unix time.";
-    JWKS_KEYS = "gauge" "sidegate_jwks_keys" ["issuer"] "Usable verification keys of an issuer.";
-    CONNECTIONS = "gauge" "sidegate_connections_open" [] "Connections that passed the TLS handshake and are open.";
-    CLOSED = "counter" "sidegate_connections_closed_total" ["cause"] "Connections closed, by cause.";
-    HANDSHAKES = "counter" "sidegate_tls_handshakes_total" ["result"] "TLS handshakes finished, by result.";
-    ACCEPT_ERRORS = "counter" "sidegate_accept_errors_total" [] "Failures of the listening socket, such as too many open files.";
-    REFUSED = "counter" "sidegate_refused_total" ["stage", "reason"] "Connections and requests refused, by stage and reason.";
-    REQUESTS = "counter" "sidegate_requests_total" ["decision", "status"] "Requests answered, by decision and status class.";
-    TOKENS = "counter" "sidegate_tokens_verified_total" ["source"] "Tokens accepted, by whether a signature was computed or remembered.";
-    VERIFY = "histogram" "sidegate_jwt_verify_seconds" [] "Time to judge one token.";
-    UPSTREAM = "histogram" "sidegate_upstream_seconds" [] "Time from a request passed on to the head of its response.";
-    UPSTREAM_CONNECTIONS = "counter" "sidegate_upstream_connections_total" ["use"] "Upstream connections taken for a request, by whether they were new.";
-    UPSTREAM_RETRIES = "counter" "sidegate_upstream_retries_total" [] "Requests sent again because a kept-alive connection had gone stale.";
-}
 
 /// Why an open connection ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,7 +62,7 @@ impl Closed {
     }
 }
 
-const DECISIONS: [&str; 2] = ["allowed", "refused"];
+const DECISIONS: [&str; 3] = ["allowed", "refused", "would_refuse"];
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The handles. Shared as `Arc<Metrics>`, handed down in constructors.
@@ -109,15 +75,22 @@ pub struct Metrics {
     stale_since: IntGaugeVec,
     certificate_end: IntGaugeVec,
     jwks_keys: IntGaugeVec,
+    deny_entries: IntGauge,
+    jwks_fetches: IntCounterVec,
+    jwks_success: IntGaugeVec,
+    jwks_unknown: IntCounterVec,
     connections: IntGauge,
     closed: Vec<IntCounter>,
     handshakes: [IntCounter; 2],
     accept_errors: IntCounter,
     refused: Vec<IntCounter>,
+    would_refuse: Vec<Option<IntCounter>>,
+    report_mode: [IntGauge; 2],
     requests: Vec<IntCounter>,
     tokens: [IntCounter; 2],
     verify: Histogram,
     upstream: Histogram,
+    streams_ended: IntCounterVec,
     upstream_connections: [IntCounter; 2],
     upstream_retries: IntCounter,
 }
@@ -134,9 +107,16 @@ impl Metrics {
         let closed = counters(r, &CLOSED)?;
         let handshakes = counters(r, &HANDSHAKES)?;
         let refused = counters(r, &REFUSED)?;
+        let would_refuse = counters(r, &WOULD_REFUSE)?;
+        let report_mode = gauges(r, &REPORT_MODE)?;
         let requests = counters(r, &REQUESTS)?;
         let tokens = counters(r, &TOKENS)?;
         let uses = counters(r, &UPSTREAM_CONNECTIONS)?;
+        let streams_ended = counters(r, &STREAMS_ENDED)?;
+        // At 0 from the start, so that the first one shows as an increase.
+        for denial in Denial::ALL.iter().filter(|denial| can_end(**denial)) {
+            streams_ended.with_label_values(&[denial.code()]);
+        }
         gauges(r, &BUILD_INFO)?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
@@ -144,6 +124,12 @@ impl Metrics {
             |decision| STATUSES.map(|status| requests.with_label_values(&[decision, status]));
         let by_reason =
             |denial: &Denial| refused.with_label_values(&[denial.stage().code(), denial.code()]);
+        let watched = |denial: &Denial| {
+            let labels = [denial.stage().code(), denial.code()];
+            denial
+                .can_be_reported()
+                .then(|| would_refuse.with_label_values(&labels))
+        };
         Ok(Self {
             ready: gauge(r, &READY)?,
             generation: gauges(r, &GENERATION)?,
@@ -151,6 +137,10 @@ impl Metrics {
             stale_since: gauges(r, &STALE_SINCE)?,
             certificate_end: gauges(r, &CERTIFICATE_END)?,
             jwks_keys: gauges(r, &JWKS_KEYS)?,
+            deny_entries: gauge(r, &DENY_ENTRIES)?,
+            jwks_fetches: counters(r, &JWKS_FETCHES)?,
+            jwks_success: gauges(r, &JWKS_SUCCESS)?,
+            jwks_unknown: counters(r, &JWKS_UNKNOWN)?,
             connections: gauge(r, &CONNECTIONS)?,
             closed: Closed::ALL
                 .iter()
@@ -160,10 +150,13 @@ impl Metrics {
                 .map(|result| handshakes.with_label_values(&[result])),
             accept_errors: counter(r, &ACCEPT_ERRORS)?,
             refused: Denial::ALL.iter().map(by_reason).collect(),
+            would_refuse: Denial::ALL.iter().map(watched).collect(),
+            report_mode: ["issuer", "route"].map(|scope| report_mode.with_label_values(&[scope])),
             requests: DECISIONS.into_iter().flat_map(by_status).collect(),
             tokens: ["signature", "cache"].map(|source| tokens.with_label_values(&[source])),
             verify: histogram(r, &VERIFY)?,
             upstream: histogram(r, &UPSTREAM)?,
+            streams_ended,
             upstream_connections: ["new", "reused"].map(|kind| uses.with_label_values(&[kind])),
             upstream_retries: counter(r, &UPSTREAM_RETRIES)?,
             registry,
@@ -212,6 +205,40 @@ impl Metrics {
         set(&self.jwks_keys.with_label_values(&[issuer]), keys as u64);
     }
 
+    /// The deny list in force has so many entries.
+    pub fn set_deny_entries(&self, entries: usize) {
+        set(&self.deny_entries, entries as u64);
+    }
+
+    /// An issuer's keys are fetched: its counters are there from now on.
+    pub fn prepare_fetches(&self, issuer: &str) {
+        for fetch in Fetch::ALL {
+            self.jwks_fetches.with_label_values(&[issuer, fetch.code()]);
+        }
+        for outcome in UnknownKid::ALL {
+            let labels = &[issuer, outcome.code()];
+            self.jwks_unknown.with_label_values(labels);
+        }
+        self.jwks_success.with_label_values(&[issuer]);
+    }
+
+    /// A fetch of an issuer's keys is over.
+    pub fn fetched(&self, issuer: &str, fetch: Fetch) {
+        let counter = self.jwks_fetches.with_label_values(&[issuer, fetch.code()]);
+        counter.inc();
+    }
+
+    /// An issuer's keys were fetched, or confirmed to be the same.
+    pub fn fetch_succeeded(&self, issuer: &str, now: Timestamp) {
+        set(&self.jwks_success.with_label_values(&[issuer]), now.unix());
+    }
+
+    /// A token named a key that was not there, and it was asked for.
+    pub fn unknown_kid(&self, issuer: &str, outcome: UnknownKid) {
+        let labels = &[issuer, outcome.code()];
+        self.jwks_unknown.with_label_values(labels).inc();
+    }
+
     /// A connection passed the handshake.
     pub fn connection_opened(&self) {
         self.connections.inc();
@@ -240,10 +267,34 @@ impl Metrics {
         inc(self.refused.get(denial as usize));
     }
 
-    /// A request was answered.
-    pub fn request_answered(&self, status: http::StatusCode, denial: Option<Denial>) {
+    /// A request goes on that would have been refused.
+    pub fn would_refuse(&self, denial: Denial) {
+        inc(self
+            .would_refuse
+            .get(denial as usize)
+            .and_then(Option::as_ref));
+    }
+
+    /// So many issuers and so many routes are only watched.
+    pub fn set_report_mode(&self, issuers: usize, routes: usize) {
+        let [by_issuer, by_route] = &self.report_mode;
+        set(by_issuer, issuers as u64);
+        set(by_route, routes as u64);
+    }
+
+    /// A request was answered: refused for a reason, or passed on, though it `would_be` refused.
+    pub fn request_answered(
+        &self,
+        status: http::StatusCode,
+        denial: Option<Denial>,
+        would_be: bool,
+    ) {
         let class = usize::from(status.as_u16() / 100).clamp(1, STATUSES.len()) - 1;
-        let decision = usize::from(denial.is_some());
+        let decision = match (denial, would_be) {
+            (None, false) => 0,
+            (Some(_), _) => 1,
+            (None, true) => 2,
+        };
         inc(self.requests.get(decision * STATUSES.len() + class));
         if let Some(denial) = denial {
             self.refused(denial);
@@ -265,6 +316,12 @@ impl Metrics {
         self.upstream.observe(took.as_secs_f64());
     }
 
+    /// Something that was running was cut off.
+    pub fn stream_ended(&self, denial: Denial) {
+        let reason = denial.code();
+        self.streams_ended.with_label_values(&[reason]).inc();
+    }
+
     /// A request got an upstream connection.
     pub fn upstream_connection(&self, reused: bool) {
         inc(self.upstream_connections.get(usize::from(reused)));
@@ -273,6 +330,14 @@ impl Metrics {
     /// A request was sent again.
     pub fn upstream_retried(&self) {
         self.upstream_retries.inc();
+    }
+}
+
+/// Whether what is running can end for this reason: whatever speaks of who may, not of how.
+fn can_end(denial: Denial) -> bool {
+    match denial.stage() {
+        Stage::Tls | Stage::Route | Stage::Token | Stage::Claims | Stage::Pair => true,
+        Stage::Request | Stage::Use | Stage::Forward => false,
     }
 }
 

@@ -11,16 +11,34 @@ use std::time::Duration;
 use http::{Method, StatusCode, Version};
 use tokio::time::Instant;
 
-use super::metrics::Metrics;
+use super::{Journal, RefusedRequest};
 use crate::model::Denial;
 
 /// The status that is logged when the caller left before the answer (nginx' convention).
 const CLIENT_CLOSED: u16 = 499;
 
+/// What a decision line calls a request that would have been refused, were it not only watched.
+const WOULD_REFUSE: &str = "would_refuse";
+
+/// What the judgement of a request finds out, and may be said in a log.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Known {
+    /// The route's name in the configuration, once found.
+    pub route: Option<Arc<str>>,
+    /// The issuer's name in the configuration, once known.
+    pub issuer: Option<Arc<str>>,
+    /// The key's id as the key ring spells it.
+    pub kid: Option<Arc<str>>,
+    /// The verified subject.
+    pub subject: Option<Arc<str>>,
+    /// The line of the deny list that names the token or the certificate.
+    pub deny_line: Option<u32>,
+}
+
 /// What is known of one request so far.
 #[derive(Debug)]
 pub struct RequestRecord {
-    metrics: Arc<Metrics>,
+    journal: Journal,
     started: Instant,
     finished: bool,
     /// The address of the socket's other end.
@@ -37,12 +55,10 @@ pub struct RequestRecord {
     pub version: Version,
     /// The path, without its query: queries carry secrets.
     pub path: String,
-    /// The issuer's name in the configuration, once known.
-    pub issuer: Option<Arc<str>>,
-    /// The key's id as the key ring spells it.
-    pub kid: Option<Arc<str>>,
-    /// The verified subject.
-    pub subject: Option<Arc<str>>,
+    /// What the judgement found out.
+    pub known: Known,
+    /// The reason that was only reported.
+    reported: Option<Denial>,
     /// How long the upstream took to answer.
     pub upstream: Option<Duration>,
 }
@@ -51,14 +67,14 @@ impl RequestRecord {
     /// Opens the record of a request whose head has arrived.
     #[must_use]
     pub fn open<B>(
-        metrics: Arc<Metrics>,
+        journal: Journal,
         remote: SocketAddr,
         peer: Arc<str>,
         request_id: Arc<str>,
         head: &http::Request<B>,
     ) -> Self {
         Self {
-            metrics,
+            journal,
             started: Instant::now(),
             finished: false,
             remote,
@@ -68,42 +84,70 @@ impl RequestRecord {
             method: head.method().clone(),
             version: head.version(),
             path: head.uri().path().to_owned(),
-            issuer: None,
-            kid: None,
-            subject: None,
+            known: Known::default(),
+            reported: None,
             upstream: None,
         }
     }
 
+    /// The request would have been refused for this reason and goes on, for it is only watched.
+    pub fn report(&mut self, denial: Denial) {
+        self.journal.metrics.would_refuse(denial);
+        self.keep(WOULD_REFUSE, denial);
+        self.reported = Some(denial);
+    }
+
     /// Writes the line and counts the request.
     pub fn finish(mut self, status: StatusCode, denial: Option<Denial>) {
-        self.metrics.request_answered(status, denial);
+        let metrics = &self.journal.metrics;
+        metrics.request_answered(status, denial, self.reported.is_some());
+        if let Some(denial) = denial {
+            self.keep("refused", denial);
+        }
         self.write(status.as_u16(), denial);
         self.finished = true;
     }
 
+    /// Keeps it for `/status`.
+    fn keep(&self, decision: &'static str, denial: Denial) {
+        self.journal.refusals.request(RefusedRequest {
+            decision,
+            denial,
+            request_id: &self.request_id,
+            peer: &self.peer,
+            issuer: self.known.issuer.as_deref(),
+            kid: self.known.kid.as_deref(),
+            method: self.method.as_str(),
+            path: &self.path,
+            route: self.known.route.as_deref(),
+        });
+    }
+
     fn write(&self, status: u16, denial: Option<Denial>) {
-        let decision = if denial.is_some() {
-            "refused"
-        } else {
-            "allowed"
+        let decision = match (denial, self.reported) {
+            (Some(_), _) => "refused",
+            (None, Some(_)) => WOULD_REFUSE,
+            (None, None) => "allowed",
         };
+        let reason = denial.or(self.reported);
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
                     target: "sidegate::decision",
                     $level,
                     decision,
-                    reason = denial.map(Denial::code),
-                    stage = denial.map(|denial| denial.stage().code()),
+                    reason = reason.map(Denial::code),
+                    stage = reason.map(|reason| reason.stage().code()),
                     status,
                     method = self.method.as_str(),
                     path = self.path,
                     protocol = ?self.version,
+                    route = self.known.route.as_deref(),
                     peer = &*self.peer,
-                    issuer = self.issuer.as_deref(),
-                    kid = self.kid.as_deref(),
-                    subject = self.subject.as_deref(),
+                    issuer = self.known.issuer.as_deref(),
+                    kid = self.known.kid.as_deref(),
+                    subject = self.known.subject.as_deref(),
+                    deny_line = self.known.deny_line,
                     request_id = &*self.request_id,
                     trace_id = self.trace_id.as_deref(),
                     remote = %self.remote,
@@ -112,7 +156,7 @@ impl RequestRecord {
                 )
             };
         }
-        if denial.is_some() {
+        if reason.is_some() {
             line!(tracing::Level::WARN)
         } else {
             line!(tracing::Level::INFO)

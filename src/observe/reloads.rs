@@ -15,6 +15,7 @@ use crate::model::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Reloads {
     objects: Arc<ArcSwap<BTreeMap<String, State>>>,
+    watched: Arc<ArcSwap<Watched>>,
     metrics: Arc<Metrics>,
 }
 
@@ -25,6 +26,15 @@ pub enum Told {
     Before,
     /// Not yet.
     New,
+}
+
+/// What is in report mode, by its name in the configuration.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Watched {
+    /// Issuers.
+    pub issuers: Vec<Arc<str>>,
+    /// Routes.
+    pub routes: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -46,6 +56,7 @@ impl Reloads {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             objects: Arc::default(),
+            watched: Arc::default(),
             metrics,
         }
     }
@@ -92,6 +103,22 @@ impl Reloads {
         self.metrics.reloaded(object, false);
         self.metrics.set_stale_since(object, since);
         told
+    }
+
+    /// This is in report mode from now on, and nothing else.
+    pub fn watch_only(&self, watched: Watched) {
+        self.metrics
+            .set_report_mode(watched.issuers.len(), watched.routes.len());
+        self.watched.store(Arc::new(watched));
+    }
+
+    /// For `/status`: what is in report mode.
+    #[must_use]
+    pub fn watched(&self) -> Value {
+        let watched = self.watched.load();
+        let names = |all: &[Arc<str>]| all.iter().map(|name| Value::from(&**name)).collect();
+        let (issuers, routes): (Value, Value) = (names(&watched.issuers), names(&watched.routes));
+        json!({ "issuers": issuers, "routes": routes })
     }
 
     /// For `/status`.

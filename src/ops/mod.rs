@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::observe::{Health, Metrics, Phase, Reloads};
+use crate::observe::{Health, Metrics, Phase, Refusals, Reloads};
 
 /// Probes and scrapers open one connection each; a flood waits.
 const MAX_CONNECTIONS: usize = 64;
@@ -39,6 +39,8 @@ pub struct Ops {
     pub health: Health,
     /// Behind `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Behind `/status`, too: the last refusals.
+    pub refusals: Arc<Refusals>,
     /// Behind `/status`: facts that do not change while this edition runs, as JSON.
     pub facts: Arc<serde_json::Value>,
     /// Behind `/status`, too: the editions in force, and those that could not be.
@@ -158,12 +160,16 @@ impl Ops {
             Phase::Starting => "starting",
             Phase::Stopping => "stopping",
         };
+        let (refusals, connections) = self.refusals.shown();
         format!(
             "{:#}\n",
             serde_json::json!({
                 "phase": phase,
                 "facts": *self.facts,
                 "objects": self.reloads.shown(),
+                "report_mode": self.reloads.watched(),
+                "refusals": refusals,
+                "refused_connections": connections,
             })
         )
     }

@@ -42,6 +42,12 @@ pub struct Reader<T> {
     changes: Receiver<Generation>,
 }
 
+/// Tells of publications from a moment on, whatever it is that is published.
+#[derive(Debug)]
+pub struct Changes {
+    publications: Receiver<Generation>,
+}
+
 /// Makes the pair, with `first` as generation 1.
 #[must_use]
 pub fn live<T>(first: T) -> (Publisher<T>, Reader<T>) {
@@ -114,10 +120,30 @@ impl<T> Reader<T> {
         self.current.load_full()
     }
 
+    /// What is published from now on, without the values.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        let mut publications = self.changes.clone();
+        publications.mark_unchanged();
+        Changes { publications }
+    }
+
     /// Completes when a generation has been published that this reader was not woken for yet;
     /// `false` when no further one can come.
     pub async fn changed(&mut self) -> bool {
         self.changes.changed().await.is_ok()
+    }
+}
+
+// === impl Changes ===
+
+impl Changes {
+    /// Completes at the next publication. Never, once nobody is left who could publish: then
+    /// nothing changes any more. Cancel-safe.
+    pub async fn next(&mut self) {
+        if self.publications.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

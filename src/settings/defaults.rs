@@ -69,16 +69,41 @@ pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALH
 pub(super) const MIN_VERSION: &str = "1.3";
 /// The two that Pomerium, Cloudflare Access, Google IAP and most OIDC issuers sign with.
 pub(super) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Es256, Algorithm::Rs256];
+/// A gate that only watches must have been asked to.
+pub(super) const ENFORCE: &str = "refuse";
 /// Where RFC 6750 2.1 puts a bearer token.
 pub(super) const TOKEN_HEADER: &str = "Authorization";
+/// Access tokens (RFC 9068), JWTs that say no more of themselves, and those that say nothing. Not
+/// what the same issuer signs for other ends: logout tokens, security events, DPoP proofs.
+pub(super) const TYPES: [&str; 3] = ["JWT", "at+jwt", "absent"];
+/// RFC 7519.
+pub(super) const FORM: &str = "jwt";
+/// Envoy's default mode removes what came before it.
+pub(super) const XFCC_ELEMENT: &str = "only";
+/// What RFC 8705 3 has a resource server do.
+pub(super) const SENDER: &str = "if-bound";
 /// What Google IAP asks its verifiers to allow; NTP keeps hosts far closer.
 pub(super) const LEEWAY: Bounded<Duration> = seconds(30, 0, 300);
+/// A stream ends with its token: more is the operator's decision.
+pub(super) const STREAM_GRACE: Bounded<Duration> = seconds(0, 0, DAY);
+/// Ten megabytes at most: Pomerium's five minutes at three hundred requests a second.
+pub(super) const REMEMBER: Bounded<u32> = count(100_000, 1, 10_000_000);
+/// Whoever asks for single use would rather lose a request than see a token twice.
+pub(super) const WHEN_FULL: &str = "refuse";
+/// None: what is sent again is not told from what was stolen.
+pub(super) const RETRY_GRACE: Bounded<Duration> = seconds(0, 0, 60);
 /// Access tokens commonly live an hour.
 pub(super) const MAX_LIFETIME: Bounded<Duration> = seconds(3_600, 10, 30 * DAY);
 /// A proxy signs its assertion anew for each request: Pomerium for 5 minutes, IAP for 10.
 pub(super) const MAX_LIFETIME_FORWARDED: Duration = Duration::from_secs(600);
 /// Beyond a day a lifetime is worth a warning.
 pub(super) const LONG_LIFETIME: Duration = Duration::from_secs(DAY);
+/// What issuers publish.
+pub(super) const KEYS_FORMAT: &str = "jwks";
+/// Soon enough for a planned rotation; an unplanned one is noticed by its unknown `kid`.
+pub(super) const KEYS_REFRESH: Bounded<Duration> = seconds(600, 30, DAY);
+/// An issuer that cannot be reached for a day is gone, and may have withdrawn a key.
+pub(super) const KEYS_MAX_STALE: Bounded<Duration> = seconds(DAY, 60, 30 * DAY);
 /// What nearly every legacy service speaks.
 pub(super) const PROTOCOL: &str = "http/1.1";
 /// Loopback connects in microseconds, unless the service's queue is full (Python's holds five): then
@@ -133,6 +158,8 @@ pub(super) const LEVEL: &str = "info";
 pub(super) const FORMAT: &str = "auto";
 /// More than any machine that runs sidecars has.
 pub(super) const THREADS: Bounded<u32> = count(1, 1, 1_024);
+/// The gate is there to see tokens.
+pub(super) const REQUIRE: &str = "token";
 
 // === impl Written ===
 

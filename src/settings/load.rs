@@ -13,6 +13,7 @@ use super::place::Place;
 use super::problem::{Report, SettingsError, Warning};
 use super::raw::RawSettings;
 use super::{Settings, parse, schema, shape, syntax};
+use crate::file;
 
 /// Far more than any configuration; a device or a log given by mistake is not read to its end.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -30,14 +31,7 @@ impl Settings {
         let unreadable = |error: std::io::Error| {
             SettingsError::outside(&name, format!("cannot be read: {error}"), fix)
         };
-        let about = std::fs::metadata(path).map_err(unreadable)?;
-        if !about.is_file() {
-            return Err(SettingsError::outside(&name, "is not a file", fix));
-        }
-        if about.len() > LARGEST_FILE {
-            return Err(SettingsError::outside(&name, "is larger than 1 MiB", fix));
-        }
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let bytes = file::read(path, LARGEST_FILE).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let before = error.as_bytes().get(..valid).unwrap_or_default();

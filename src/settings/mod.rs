@@ -4,19 +4,29 @@
 //! validates again. How the text of a file, the environment and the flags becomes this is the
 //! business of the sibling files.
 
+mod annotate;
 mod defaults;
+mod in_force;
+mod keys;
 mod load;
 mod overrides;
 mod parse;
 mod place;
+mod presets;
 mod problem;
 mod raw;
+mod raw_keys;
+mod raw_route;
 mod reference;
+mod route;
 mod schema;
 mod shape;
+mod single_use;
 mod suggest;
 mod syntax;
+mod token;
 mod units;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,11 +37,24 @@ use http::HeaderName;
 
 use crate::model::{Algorithm, ClaimPath};
 
+pub use in_force::{InForce, in_force, preset_reference};
+pub use keys::{Access, DocumentPlace, KeyForm, KeySource, Pace, RemoteKeys, RemotePlace};
 pub use overrides::{Override, Overrides, VARIABLES};
+pub use presets::Preset;
 pub use problem::{Problem, SettingsError, Warning};
 pub use reference::config_reference;
+pub use route::{
+    ClaimCondition, ClaimTest, Glob, HostPattern, PathPattern, PathSettings, Requirement,
+    RouteSettings, Scalar, Segment,
+};
 pub use schema::json_schema;
+pub(crate) use suggest::instead;
+pub use token::{
+    AudienceRule, Enforcement, HandsOver, HeaderPattern, Maker, SenderRule, SingleUseSettings,
+    TokenForm, TypeRule, WhenFull, XfccElement,
+};
 pub(crate) use units::parse_duration;
+pub use upstream::{UpstreamAddress, UpstreamProtocol, UpstreamSettings};
 
 /// Everything that an operator can say.
 #[derive(Clone, Debug)]
@@ -44,6 +67,12 @@ pub struct Settings {
     pub peers: Vec<PeerSettings>,
     /// `[[issuer]]`, at least one; an [`IssuerIndex`] is a place in this list.
     pub issuers: Vec<IssuerSettings>,
+    /// `[deny]`
+    pub deny: DenySettings,
+    /// `[[route]]`, the first match wins; none where every path needs a good token and no more.
+    pub routes: Vec<RouteSettings>,
+    /// `[paths]`
+    pub paths: PathSettings,
     /// `[upstream]`
     pub upstream: UpstreamSettings,
     /// `[identity]`
@@ -122,6 +151,8 @@ pub struct PeerSettings {
     pub spki: Vec<[u8; 32]>,
     /// `issuers`: whose tokens this peer may bring; at least one.
     pub issuers: Vec<IssuerIndex>,
+    /// `hands_over` and `xfcc_element`; `None` where its own certificate is the sender's.
+    pub hands_over: Option<HandsOver>,
 }
 
 /// A place in [`Settings::issuers`].
@@ -133,10 +164,18 @@ pub struct IssuerIndex(pub u16);
 pub struct IssuerSettings {
     /// `name`: unique; what logs, metrics and `peer.issuers` call it.
     pub name: Arc<str>,
-    /// `issuer`: the whole `iss` claim.
-    pub issuer: String,
-    /// `audience`: `aud` must hold at least one of these; at least one.
-    pub audience: Vec<String>,
+    /// `preset`, and the keys that it wrote.
+    pub preset: Option<(Preset, Vec<&'static str>)>,
+    /// `issuer` and `trust_domain`
+    pub maker: Maker,
+    /// `audience`
+    pub audience: AudienceRule,
+    /// `form` and `signer`
+    pub form: TokenForm,
+    /// `typ`
+    pub types: TypeRule,
+    /// `sender_constrained`
+    pub sender: SenderRule,
     /// `algorithms`: at least one; never symmetric ones beside others.
     pub algorithms: Vec<Algorithm>,
     /// `keys`
@@ -147,23 +186,18 @@ pub struct IssuerSettings {
     pub token_to_upstream: TokenToUpstream,
     /// `leeway`: how far clocks may be apart.
     pub leeway: Duration,
+    /// `stream_grace`: how long what is running outlives its token.
+    pub stream_grace: Duration,
+    /// `single_use`, where it is on.
+    pub single_use: Option<SingleUseSettings>,
     /// `max_lifetime`: the longest time from `iat` to `exp`.
     pub max_lifetime: Duration,
     /// `allow_empty_subject`
     pub subject: SubjectRule,
+    /// `enforce`
+    pub enforcement: Enforcement,
     /// `strip_headers`: this issuer's unsigned companions.
     pub companions: Vec<HeaderPattern>,
-}
-
-/// Where verification keys come from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum KeySource {
-    /// `keys = { file = … }`: a JWKS document (RFC 7517 5).
-    JwksFile(PathBuf),
-    /// `keys = { pem = … }`: public keys or certificates.
-    PemFile(PathBuf),
-    /// `keys = { secret = … }`: the shared secret of an HS algorithm.
-    SecretFile(PathBuf),
 }
 
 /// One place in a request where a token may stand.
@@ -195,48 +229,11 @@ pub enum SubjectRule {
     MayBeEmpty,
 }
 
-/// A header name, or all names that start so: `x-pomerium-claim-*`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum HeaderPattern {
-    /// This name, and its twins that differ only in `-` and `_`.
-    Name(String),
-    /// Every name with this start, and their twins.
-    Prefix(String),
-}
-
-/// The service behind the gate.
-#[derive(Clone, Debug)]
-pub struct UpstreamSettings {
-    /// `address`
-    pub address: UpstreamAddress,
-    /// `protocol`
-    pub protocol: UpstreamProtocol,
-    /// `connect_timeout`
-    pub connect_timeout: Duration,
-    /// `response_timeout`: from the whole head sent to the whole head received.
-    pub response_timeout: Duration,
-    /// `idle_timeout`: how long an unused connection is kept.
-    pub idle_timeout: Duration,
-}
-
-/// An address that may be forwarded to: not loopback only by `unsafe_address = true`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum UpstreamAddress {
-    /// `127.0.0.1:8080`
-    Tcp(SocketAddr),
-    /// `app:8080`, resolved at each connect; only with `unsafe_address`.
-    Name(String),
-    /// `unix:/run/app.sock`
-    Unix(PathBuf),
-}
-
-/// What the upstream speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum UpstreamProtocol {
-    /// `http/1.1`
-    Http1,
-    /// `h2c`: HTTP/2 without TLS by prior knowledge (RFC 9113 3.3).
-    H2c,
+/// Who is refused although everything else is good.
+#[derive(Clone, Debug, Default)]
+pub struct DenySettings {
+    /// `file`: the deny list.
+    pub file: Option<PathBuf>,
 }
 
 /// What the application is told about the caller.
@@ -246,8 +243,30 @@ pub struct IdentitySettings {
     pub headers: Vec<(HeaderName, ClaimPath)>,
     /// `arrays`
     pub arrays: ArrayForm,
+    /// `claims_header` and `claims`
+    pub claims: Option<ClaimsHeader>,
+    /// `client_cert`: the forms in which the peer's certificate is told.
+    pub client_cert: Vec<CertificateForm>,
     /// `strip_headers`: further names that a caller may never set.
     pub strip: Vec<HeaderPattern>,
+}
+
+/// The header that holds the claims in one piece.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClaimsHeader {
+    /// `claims_header`
+    pub name: HeaderName,
+    /// `claims`: which ones; `None` for all.
+    pub only: Option<Vec<String>>,
+}
+
+/// How a certificate is told in a header.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CertificateForm {
+    /// `Client-Cert` (RFC 9440).
+    ClientCert,
+    /// `X-Forwarded-Client-Cert`, as Envoy writes it.
+    Xfcc,
 }
 
 /// How a claim that is an array becomes one header.

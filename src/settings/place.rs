@@ -92,6 +92,17 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 
 // === impl List ===
 
+impl List {
+    /// These elements, all written at `place`.
+    pub(super) fn of(values: &[&str], place: &Place) -> Self {
+        let element = |value: &&str| At {
+            value: (*value).to_owned(),
+            place: place.clone(),
+        };
+        Self(values.iter().map(element).collect())
+    }
+}
+
 impl<'de> Deserialize<'de> for List {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Elements;

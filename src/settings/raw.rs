@@ -4,18 +4,20 @@
 //! README, so they speak to operators. Everything is optional here: what must be there, and what it
 //! means, is `parse`'s business.
 
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::model::Algorithm;
-
-use super::defaults::{self, Bounded, Written};
+use super::annotate::{algorithms, client_cert, count, duration, lifetime, presets, size};
+use super::defaults;
 use super::place::{At, List, Number, Pairs};
-use super::units::{DURATION_OR_OFF_PATTERN, DURATION_PATTERN};
+use super::raw_keys::RawKeys;
+use super::raw_route::{RawPaths, RawRoute};
+use super::single_use::{RawSingleUse, Switch};
+use super::units::DURATION_OR_OFF_PATTERN;
 
 /// Written as `[section]` or `key = value`; absent is `None`.
-type Maybe<T> = Option<At<T>>;
+pub(super) type Maybe<T> = Option<At<T>>;
 
 /// The configuration of sidegate.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -33,6 +35,14 @@ pub(super) struct RawSettings {
     /// A maker of tokens, and what its tokens must be. At least one.
     #[schemars(required)]
     pub(super) issuer: Option<Vec<At<RawIssuer>>>,
+    /// Who may do what: the first route that matches a request's path, method and host decides what
+    /// it needs. Once there is one, what matches none is refused; without any, every path needs a
+    /// good token and no more.
+    pub(super) route: Option<Vec<At<RawRoute>>>,
+    /// How paths are read.
+    pub(super) paths: Maybe<RawPaths>,
+    /// Certificates and tokens that are refused although everything else about them is good.
+    pub(super) deny: Maybe<RawDeny>,
     /// The service behind the gate.
     pub(super) upstream: Maybe<RawUpstream>,
     /// What the service is told about the caller.
@@ -113,6 +123,17 @@ pub(super) struct RawPeer {
     /// decision.
     #[schemars(required, extend("examples" = [["pomerium"]]))]
     pub(super) issuers: Maybe<List>,
+    /// How this peer hands over the certificate of the client behind it: `client-cert` in
+    /// `Client-Cert` (RFC 9440), `xfcc` in `X-Forwarded-Client-Cert` as Envoy writes it. Tokens with
+    /// `cnf` are then held to that certificate alone. The peer must remove what its own callers send
+    /// under this name.
+    #[schemars(extend("enum" = ["client-cert", "xfcc"]))]
+    pub(super) hands_over: Maybe<String>,
+    /// Which element of `X-Forwarded-Client-Cert` counts, where several proxies add one: `only` for
+    /// one and no more, `last` for the one that this peer added, `first` for the one nearest to the
+    /// client, if every proxy before this peer can be trusted.
+    #[schemars(extend("default" = defaults::XFCC_ELEMENT, "enum" = ["only", "last", "first"]))]
+    pub(super) xfcc_element: Maybe<String>,
 }
 
 /// `[[issuer]]`
@@ -122,17 +143,27 @@ pub(super) struct RawIssuer {
     /// What logs, metrics and `peer.issuers` call this issuer; unique.
     #[schemars(required, extend("examples" = ["pomerium"]))]
     pub(super) name: Maybe<String>,
-    /// The whole `iss` claim.
-    #[schemars(required, extend("examples" = ["api.example.com"]))]
+    /// The system whose tokens these are. It writes the keys below that are not written, as
+    /// `sidegate check` shows; whatever is written wins.
+    #[schemars(transform = presets)]
+    pub(super) preset: Maybe<String>,
+    /// The whole `iss` claim. Required, unless the preset knows it or `trust_domain` is written.
+    #[schemars(extend("examples" = ["api.example.com"]))]
     pub(super) issuer: Maybe<String>,
-    /// `aud` must hold at least one of these.
-    #[schemars(required, extend("examples" = [["api.example.com"]]))]
+    /// The SPIFFE trust domain of JWT-SVIDs: `sub` must be a SPIFFE ID in it. `iss` is then looked
+    /// at only where `issuer` is written too.
+    #[schemars(extend("examples" = ["prod.example"]))]
+    pub(super) trust_domain: Maybe<String>,
+    /// `aud` must hold at least one of these. Required, unless the preset knows it. With
+    /// `keys.secret` it may be `absent`: then a token must have no `aud`.
+    #[schemars(extend("examples" = [["api.example.com"]]))]
     pub(super) audience: Maybe<List>,
     /// The signature algorithms accepted. HS256, HS384 and HS512 never stand beside others, and
     /// need `keys.secret`.
     #[schemars(transform = algorithms)]
     pub(super) algorithms: Maybe<List>,
-    /// Where the verification keys come from: exactly one of `file`, `pem` and `secret`.
+    /// Where the verification keys come from: exactly one of `url`, `discovery`, `pem_url`, `file`,
+    /// `pem`, `directory` and `secret`.
     #[schemars(required)]
     pub(super) keys: Maybe<RawKeys>,
     /// The header that brings the token. Where only `cookie` is written, no header does.
@@ -151,6 +182,12 @@ pub(super) struct RawIssuer {
     /// How far the clocks of issuer and gate may be apart.
     #[schemars(transform = duration(&defaults::LEEWAY))]
     pub(super) leeway: Maybe<String>,
+    /// How much longer than its token a running stream may go on.
+    #[schemars(transform = duration(&defaults::STREAM_GRACE))]
+    pub(super) stream_grace: Maybe<String>,
+    /// Whether a token passes only once, by its `jti`: `true`, or a table with the keys below.
+    #[schemars(extend("default" = false))]
+    pub(super) single_use: Maybe<Switch<RawSingleUse>>,
     /// The longest time from `iat` to `exp`. By default 1h for a token in `Authorization`, and 10m
     /// anywhere else: a proxy makes its assertions anew for each request.
     #[schemars(transform = lifetime)]
@@ -158,25 +195,41 @@ pub(super) struct RawIssuer {
     /// Whether `sub` may be empty or absent.
     #[schemars(extend("default" = false))]
     pub(super) allow_empty_subject: Maybe<bool>,
+    /// What the refusal of its token does: `refuse` the request, or `report` it, which logs and
+    /// counts what would be refused (`would_refuse`) and lets it through without an identity: for
+    /// peers that may bring this issuer's tokens, and where no route asks more of the token.
+    #[schemars(extend("default" = defaults::ENFORCE, "enum" = ["refuse", "report"]))]
+    pub(super) enforce: Maybe<String>,
+    /// Which `typ` of the JOSE header is meant: media types, in any case and with or without
+    /// `application/`; `absent` stands for none. A token of another kind, made by the same issuer
+    /// for another purpose, is refused.
+    #[schemars(extend("default" = defaults::TYPES))]
+    pub(super) typ: Maybe<List>,
+    /// How a token is written: `jwt`, or `aws-alb`, which has padding, `iss`, `exp` and the audience
+    /// (as `client`) in the JOSE header, and needs `signer`.
+    #[schemars(extend("default" = defaults::FORM, "enum" = ["jwt", "aws-alb"]))]
+    pub(super) form: Maybe<String>,
+    /// Whole ARNs of the load balancers that may have signed. Required with `form = "aws-alb"`:
+    /// AWS signs for every customer with the same keys.
+    #[schemars(extend("examples" = [["arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/edge/50dc6c495c0c9188"]]))]
+    pub(super) signer: Maybe<List>,
+    /// `required` where every token must be bound to its sender by `cnf` and `x5t#S256` (RFC 8705).
+    /// A binding that is there is enforced in any case.
+    #[schemars(extend("default" = defaults::SENDER, "enum" = ["if-bound", "required"]))]
+    pub(super) sender_constrained: Maybe<String>,
     /// Further headers that this issuer's proxy sets beside the token, unsigned: they are removed.
     /// A `*` at the end stands for any rest.
     #[schemars(extend("examples" = [["x-pomerium-claim-*"]]))]
     pub(super) strip_headers: Maybe<List>,
 }
 
-/// `issuer.keys`
+/// `[deny]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawKeys {
-    /// A JWKS document with public keys.
-    #[schemars(extend("examples" = ["/etc/sidegate/jwks/jwks.json"]))]
+pub(super) struct RawDeny {
+    /// The deny list: one certificate, key, token, subject or session a line.
+    #[schemars(extend("examples" = ["/etc/sidegate/deny/deny.list"]))]
     pub(super) file: Maybe<String>,
-    /// A PEM file with public keys or certificates.
-    #[schemars(extend("examples" = ["/etc/sidegate/jwks/issuer.pem"]))]
-    pub(super) pem: Maybe<String>,
-    /// A file with the shared secret of an HS algorithm; never the secret itself.
-    #[schemars(extend("examples" = ["/etc/sidegate/secret/hs256.key"]))]
-    pub(super) secret: Maybe<String>,
 }
 
 /// `[upstream]`
@@ -216,6 +269,16 @@ pub(super) struct RawIdentity {
     /// (a comma inside of one becomes `%2C`), `json` writes an ASCII JSON array.
     #[schemars(extend("default" = defaults::ARRAYS, "enum" = ["join", "json"]))]
     pub(super) arrays: Maybe<String>,
+    /// A header that holds the verified claims in one piece: a JSON object, base64url without padding.
+    #[schemars(extend("examples" = ["X-Auth-Claims"]))]
+    pub(super) claims_header: Maybe<String>,
+    /// The names of the top-level claims in `claims_header`; all of them where it is not written.
+    #[schemars(extend("examples" = [["sub", "email"]]))]
+    pub(super) claims: Maybe<List>,
+    /// How the service is told the peer's certificate: `client-cert` as `Client-Cert` (RFC 9440),
+    /// `xfcc` as `X-Forwarded-Client-Cert` in Envoy's format, or both.
+    #[schemars(transform = client_cert, extend("examples" = [["client-cert"]]))]
+    pub(super) client_cert: Maybe<List>,
     /// Further headers that no caller may set. Those in `headers` are removed anyway. A `*` at the
     /// end stands for any rest.
     #[schemars(extend("examples" = [["x-forwarded-user", "x-internal-*"]]))]
@@ -320,57 +383,4 @@ pub(super) struct RawRuntime {
     /// Threads that serve, or `auto` for as many as the processor quota of the cgroup gives.
     #[schemars(extend("default" = "auto", "examples" = [json!("auto"), json!(2)]))]
     pub(super) threads: Maybe<Number>,
-}
-
-// === What the derive cannot say ===
-
-fn bounded<T: Written>(schema: &mut Schema, bounds: &Bounded<T>) {
-    schema.insert("default".to_owned(), bounds.default.written());
-    range(schema, bounds);
-}
-
-fn range<T: Written>(schema: &mut Schema, bounds: &Bounded<T>) {
-    let said = schema.get("description").and_then(|text| text.as_str());
-    let plain = |value: serde_json::Value| value.to_string().replace('"', "");
-    let text = format!(
-        "{} From {} to {}.",
-        said.unwrap_or_default(),
-        plain(bounds.least.written()),
-        plain(bounds.most.written())
-    );
-    schema.insert("description".to_owned(), text.into());
-}
-
-fn duration(bounds: &'static Bounded<std::time::Duration>) -> impl FnMut(&mut Schema) {
-    |schema| {
-        schema.insert("pattern".to_owned(), DURATION_PATTERN.into());
-        bounded(schema, bounds);
-    }
-}
-
-fn size(bounds: &'static Bounded<defaults::Bytes>) -> impl FnMut(&mut Schema) {
-    |schema| bounded(schema, bounds)
-}
-
-fn count(bounds: &'static Bounded<u32>) -> impl FnMut(&mut Schema) {
-    |schema| {
-        schema.remove("format");
-        schema.insert("minimum".to_owned(), bounds.least.into());
-        schema.insert("maximum".to_owned(), bounds.most.into());
-        bounded(schema, bounds);
-    }
-}
-
-/// The default depends on the header: it is in the words.
-fn lifetime(schema: &mut Schema) {
-    schema.insert("pattern".to_owned(), DURATION_PATTERN.into());
-    schema.insert("examples".to_owned(), json!(["1h", "10m"]));
-    range(schema, &defaults::MAX_LIFETIME);
-}
-
-fn algorithms(schema: &mut Schema) {
-    let names = |list: &[Algorithm]| list.iter().map(|one| one.name()).collect::<Vec<_>>();
-    let every = json!({ "type": "string", "enum": names(&Algorithm::ALL) });
-    schema.insert("items".to_owned(), every);
-    schema.insert("default".to_owned(), json!(names(&defaults::ALGORITHMS)));
 }

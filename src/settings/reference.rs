@@ -51,6 +51,9 @@ fn rows(text: &mut String, prefix: &str, table: &Value) {
         let cells = cells.map(|cell| cell.replace('|', "\\|"));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
         rows(text, &format!("{prefix}{name}."), key);
+        if let Some(table) = key.get("additionalProperties") {
+            rows(text, &format!("{prefix}{name}.NAME."), table);
+        }
     }
 }
 
@@ -71,9 +74,17 @@ fn kind(key: &Value) -> String {
             "object" => "table",
             _ => "string",
         },
-        Some(Value::Array(several)) if several.iter().any(|one| one == "array") => {
-            "array of strings, or one"
+        Some(Value::Array(several)) if several.iter().any(|one| one == "object") => {
+            "`true`, `false`, or a table"
         }
+        Some(Value::Array(several)) if several.iter().any(|one| one == "array") => {
+            if several.len() > 2 {
+                "array of values, or one"
+            } else {
+                "array of strings, or one"
+            }
+        }
+        Some(Value::Array(several)) if several.iter().any(|one| one == "boolean") => "value",
         _ => "number or string",
     }
     .to_owned()

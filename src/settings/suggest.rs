@@ -64,7 +64,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// `did you mean ...?`, or the list of what is allowed.
-pub(super) fn instead(word: &str, allowed: &[&str], list: &str) -> String {
+pub(crate) fn instead(word: &str, allowed: &[&str], list: &str) -> String {
     nearest(word, allowed.iter().copied()).map_or_else(
         || format!("{list}: {}", quoted(allowed)),
         |meant| format!("did you mean `{meant}`?"),

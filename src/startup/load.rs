@@ -1,18 +1,20 @@
-//! What the settings name is read and built: identity, keys, policy. Used for the first edition and
+//! What the settings name is read and built: identity and policy. Used for the first edition and
 //! for every later one alike.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::keys::{self, Keys};
 use crate::accept::ServerIdentity;
 use crate::accept::identity::IdentityError;
 use crate::check;
+use crate::decide;
 use crate::forward::HeaderRules;
 use crate::gate::Policy;
-use crate::jwks::{self, KeyRing, LoadKeysError};
-use crate::observe::Metrics;
-use crate::reload::{Publisher, Reader, live};
-use crate::settings::{IssuerSettings, KeySource, Overrides, Settings};
+use crate::observe::{Metrics, Watched};
+use crate::reload::Reader;
+use crate::revocation::{DenyList, LoadDenyListError};
+use crate::settings::{Enforcement, Overrides, Settings};
 
 /// Where the settings came from, to be read again.
 #[derive(Clone, Debug)]
@@ -23,20 +25,16 @@ pub struct ConfigFile {
     pub overrides: Overrides,
 }
 
-/// Loaded keys: the writing and the reading end for each issuer.
-pub(super) type Rings = (
-    Vec<Publisher<Option<KeyRing>>>,
-    Vec<Reader<Option<KeyRing>>>,
-);
-
 /// Every file that anything in force was made of.
 pub(super) fn files(config: Option<&ConfigFile>, settings: &Settings) -> Vec<PathBuf> {
     let config = config.map(|config| config.path.as_path());
-    let keys = settings.issuers.iter().map(key_file);
+    let keys = settings.issuers.iter().filter_map(keys::path);
+    let deny = settings.deny.file.as_deref();
     let all = config
         .into_iter()
         .chain(identity_files(settings))
-        .chain(keys);
+        .chain(keys)
+        .chain(deny);
     all.map(Path::to_owned).collect()
 }
 
@@ -51,43 +49,53 @@ pub(super) fn identity_files(settings: &Settings) -> impl Iterator<Item = &Path>
 
 pub(super) fn load_identity(
     settings: &Settings,
+    denied: &Reader<DenyList>,
     previous: Option<&Reader<ServerIdentity>>,
 ) -> Result<ServerIdentity, IdentityError> {
     let previous = previous.map(Reader::current);
-    ServerIdentity::load(settings, previous.as_ref().map(|edition| &edition.value))
-}
-
-pub(super) fn load_keys(
-    issuers: &[IssuerSettings],
-    metrics: &Metrics,
-) -> Result<Rings, (Arc<str>, LoadKeysError)> {
-    let mut publishers = Vec::new();
-    let mut readers = Vec::new();
-    for issuer in issuers {
-        let ring = load_ring(issuer, metrics).map_err(|cause| (Arc::clone(&issuer.name), cause))?;
-        let (publisher, reader) = live(Some(ring));
-        publishers.push(publisher);
-        readers.push(reader);
+    let identity = ServerIdentity::load(
+        settings,
+        denied.clone(),
+        previous.as_ref().map(|edition| &edition.value),
+    )?;
+    if let Some(warning) = identity.warning(settings.listen.address) {
+        tracing::warn!("{warning}");
     }
-    Ok((publishers, readers))
+    Ok(identity)
 }
 
-pub(super) fn load_ring(
-    issuer: &IssuerSettings,
-    metrics: &Metrics,
-) -> Result<KeyRing, LoadKeysError> {
-    let (ring, warnings) = jwks::load(&issuer.keys, &issuer.algorithms)?;
-    for warning in warnings {
-        tracing::warn!(issuer = &*issuer.name, %warning, "a key is not used");
-    }
-    metrics.set_keys(&issuer.name, ring.len());
-    Ok(ring)
+/// The deny list; an empty one where none is configured.
+pub(super) fn load_deny_list(settings: &Settings) -> Result<DenyList, LoadDenyListError> {
+    let Some(file) = &settings.deny.file else {
+        return Ok(DenyList::default());
+    };
+    let names: Vec<Arc<str>> = settings
+        .issuers
+        .iter()
+        .map(|issuer| Arc::clone(&issuer.name))
+        .collect();
+    DenyList::load(file, &names)
 }
 
-pub(super) fn build_policy(settings: &Settings, rings: Vec<Reader<Option<KeyRing>>>) -> Policy {
+pub(super) fn build_policy(settings: &Settings, keys: &[Keys], denied: Reader<DenyList>) -> Policy {
+    let readers = keys.iter().map(Keys::reader).collect();
     Policy {
-        judgement: check::Policy::build(settings, rings),
+        judgement: check::Policy::build(settings, readers, denied),
+        routes: decide::Policy::build(settings),
         headers: HeaderRules::build(settings),
+        demand: keys::demand(keys),
+    }
+}
+
+/// What of the settings is in report mode.
+pub(super) fn watched(settings: &Settings) -> Watched {
+    let issuers = settings.issuers.iter();
+    let issuers = issuers.filter(|issuer| issuer.enforcement == Enforcement::Report);
+    let routes = settings.routes.iter();
+    let routes = routes.filter(|route| route.enforcement == Enforcement::Report);
+    Watched {
+        issuers: issuers.map(|issuer| Arc::clone(&issuer.name)).collect(),
+        routes: routes.map(|route| Arc::clone(&route.name)).collect(),
     }
 }
 
@@ -99,16 +107,6 @@ pub(super) fn note_certificates(identity: &ServerIdentity, metrics: &Metrics) {
         if let Some(end) = end {
             metrics.set_certificate_end(role, end);
         }
-    }
-}
-
-pub(super) fn keys_of(issuer: &IssuerSettings) -> String {
-    format!("keys/{}", issuer.name)
-}
-
-pub(super) fn key_file(issuer: &IssuerSettings) -> &Path {
-    match &issuer.keys {
-        KeySource::JwksFile(path) | KeySource::PemFile(path) | KeySource::SecretFile(path) => path,
     }
 }
 

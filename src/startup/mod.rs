@@ -3,6 +3,8 @@
 //! Everything that can fail fails here, before a request is accepted: files are read, keys parsed,
 //! addresses bound. What comes back is a [`Running`] that knows its addresses.
 
+mod judges;
+mod keys;
 mod load;
 mod reloader;
 
@@ -15,18 +17,21 @@ use aws_lc_rs::rand;
 use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
+pub use self::judges::Judges;
 pub use self::load::ConfigFile;
 use self::reloader::{Readers, Reloader, Reloading};
 use crate::accept::identity::IdentityError;
 use crate::accept::{Acceptor, ServerIdentity};
-use crate::gate::{Gate, RequestIds};
+use crate::gate::{Gate, Policy, RequestIds};
 use crate::jwks::LoadKeysError;
 use crate::model::Timestamp;
-use crate::observe::{Health, Metrics, Reloads};
+use crate::observe::{Health, Journal, Metrics, Refusals, Reloads};
 use crate::ops::{self, Ops};
 use crate::reload::Reader;
 use crate::reload::watch::FileWatch;
+use crate::revocation::LoadDenyListError;
 use crate::settings::{Settings, ShutdownSettings};
 use crate::shutdown::{Drain, DrainWatch, Ended, drain};
 
@@ -39,6 +44,9 @@ pub enum StartError {
     /// Certificate, key, client CA or CRL.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The deny list.
+    #[error(transparent)]
+    DenyList(#[from] LoadDenyListError),
     /// An issuer's keys.
     #[error("issuer \"{issuer}\"")]
     Keys {
@@ -83,6 +91,7 @@ pub struct Running {
     shutdown: ShutdownSettings,
     _ops: Option<ops::Serving>,
     reloading: Reloading,
+    _becoming_ready: JoinSet<()>,
 }
 
 /// Starts the gate on the current runtime. The files that the settings name are watched; the
@@ -115,23 +124,27 @@ async fn assemble(settings: Settings, config: Option<ConfigFile>) -> Result<Runn
         Reloader::load(settings.clone(), config, &metrics, reloads.clone())?;
     let listener = bind(settings.listen.address)?;
     let address = listener.local_addr().unwrap_or(settings.listen.address);
-    let ops = serve_ops(&settings, &health, &metrics, reloads)?;
+    let journal = Journal {
+        metrics: Arc::clone(&metrics),
+        refusals: Arc::new(Refusals::new(Timestamp::now)),
+    };
+    let ops = serve_ops(&settings, &health, &journal, reloads)?;
     let reloading = Reloading::spawn(reloader, watch).map_err(StartError::Thread)?;
 
     let ids = RequestIds::new(seed);
-    let gate = Gate::new(&settings, policy, Arc::clone(&metrics), ids, Timestamp::now);
+    let gate = Gate::new(
+        &settings,
+        policy.clone(),
+        journal.clone(),
+        ids,
+        Timestamp::now,
+    );
     gate.spawn_housekeeping();
     let (drain, watch) = drain();
-    serve(
-        &settings,
-        listener,
-        identity,
-        gate,
-        Arc::clone(&metrics),
-        watch,
-    );
-    health.ready();
-    tracing::info!(%address, admin = ?ops.as_ref().map(|ops| ops.address), "ready");
+    serve(&settings, listener, identity, gate, journal, watch);
+    let admin = ops.as_ref().map(|ops| ops.address.to_string());
+    tracing::info!(%address, admin = admin.as_deref(), "listening");
+    let becoming_ready = become_ready(policy, health.clone());
     Ok(Running {
         address,
         admin: ops.as_ref().map(|ops| ops.address),
@@ -141,6 +154,7 @@ async fn assemble(settings: Settings, config: Option<ConfigFile>) -> Result<Runn
         shutdown: settings.shutdown,
         _ops: ops,
         reloading,
+        _becoming_ready: becoming_ready,
     })
 }
 
@@ -163,6 +177,43 @@ impl Running {
     pub async fn stop_now(mut self) -> Ended {
         self.shutdown.delay = Duration::ZERO;
         self.stop().await
+    }
+}
+
+/// Ready once every issuer has had keys: at once, unless some are fetched.
+fn become_ready(policy: Reader<Policy>, health: Health) -> JoinSet<()> {
+    let mut waiting = JoinSet::new();
+    if policy.current().value.judgement.without_keys().is_none() {
+        health.ready();
+        tracing::info!("ready");
+        return waiting;
+    }
+    tracing::info!("ready when every issuer has keys; until then requests get 503");
+    waiting.spawn(async move {
+        wait_for_keys(policy).await;
+        health.ready();
+        tracing::info!("ready");
+    });
+    waiting
+}
+
+async fn wait_for_keys(policy: Reader<Policy>) {
+    loop {
+        // Taken before the look, so that whatever is published after it wakes. Once nobody is left who
+        // could publish, which is at the end, this waits for ever and does not spin.
+        let mut policies = policy.changes();
+        let Some(keys) = policy.current().value.judgement.without_keys() else {
+            return;
+        };
+        let mut published = keys.changes();
+        if keys.current().value.is_some() {
+            continue;
+        }
+        tokio::select! {
+            () = published.next() => {}
+            // Another configuration, perhaps without this issuer.
+            () = policies.next() => {}
+        }
     }
 }
 
@@ -198,7 +249,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 fn serve_ops(
     settings: &Settings,
     health: &Health,
-    metrics: &Arc<Metrics>,
+    journal: &Journal,
     reloads: Reloads,
 ) -> Result<Option<ops::Serving>, StartError> {
     let Some(address) = settings.admin.address else {
@@ -207,13 +258,14 @@ fn serve_ops(
     let facts = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listen": settings.listen.address.to_string(),
-        "upstream": format!("{:?}", settings.upstream.address),
+        "upstream": settings.upstream.address.to_string(),
         "peers": settings.peers.iter().map(|peer| &*peer.name).collect::<Vec<_>>(),
         "issuers": settings.issuers.iter().map(|issuer| &*issuer.name).collect::<Vec<_>>(),
     });
     let ops = Ops {
         health: health.clone(),
-        metrics: Arc::clone(metrics),
+        metrics: Arc::clone(&journal.metrics),
+        refusals: Arc::clone(&journal.refusals),
         facts: Arc::new(facts),
         reloads,
     };
@@ -230,7 +282,7 @@ fn serve(
     listener: TcpListener,
     identity: Reader<ServerIdentity>,
     gate: Gate,
-    metrics: Arc<Metrics>,
+    journal: Journal,
     watch: DrainWatch,
 ) {
     let acceptor = Acceptor::new(
@@ -239,7 +291,52 @@ fn serve(
         Timestamp::now,
         &settings.limits,
         &settings.timeouts,
-        metrics,
+        journal,
     );
     tokio::spawn(acceptor.run(Arc::new(gate), watch));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+    use crate::lab::World;
+    use crate::settings::Overrides;
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// At the end, a gate that never had keys waits; it once turned for as long as the drain took.
+    #[tokio::test]
+    async fn waiting_for_keys_that_nobody_can_bring_sleeps() {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let config = world.config("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:1");
+        let fetched = "{ url = \"https://127.0.0.1:9/jwks.json\" }";
+        let config = config.replacen("{ file = \"jwks.json\" }", fetched, 1);
+        let name = folder.path().join("sidegate.toml");
+        let name = name.to_str().unwrap();
+        let (settings, _) = Settings::from_text(&config, name, &Overrides::default()).unwrap();
+        // The writing ends are gone already.
+        let policy = Judges::load(&settings, |_| None).unwrap().policy;
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let mut waiting = std::pin::pin!(wait_for_keys(policy));
+        let polled = waiting.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        // The runtime puts off the waking of what only used up its turn.
+        tokio::task::yield_now().await;
+        assert_eq!(
+            count.0.load(Ordering::SeqCst),
+            0,
+            "it asked to be polled again"
+        );
+    }
 }

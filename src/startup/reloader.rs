@@ -16,17 +16,19 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::keys::{self, Keys, ReadKeys};
 use super::load::{
-    ConfigFile, Rings, build_policy, files, identity_files, key_file, keys_of, load_identity,
-    load_keys, load_ring, needs_restart, note_certificates,
+    ConfigFile, build_policy, files, identity_files, load_deny_list, load_identity, needs_restart,
+    note_certificates, watched,
 };
 use crate::accept::ServerIdentity;
 use crate::gate::Policy;
-use crate::jwks::KeyRing;
 use crate::model::Timestamp;
 use crate::observe::{Metrics, Reloads, Told};
+use crate::refresh::{Surroundings, object};
 use crate::reload::watch::FileWatch;
 use crate::reload::{Publisher, Reader, live};
+use crate::revocation::DenyList;
 use crate::settings::Settings;
 
 /// How soon, and at last how seldom, what could not be used is tried again untold.
@@ -40,6 +42,7 @@ pub(super) const POLL: Duration = Duration::from_secs(10);
 /// What objects are called in metrics and on the status page.
 const CONFIG: &str = "config";
 const IDENTITY: &str = "identity";
+const DENY: &str = "deny";
 
 /// The writing ends, and what is needed to write.
 #[derive(Debug)]
@@ -48,7 +51,10 @@ pub(super) struct Reloader {
     settings: Settings,
     identity: (Publisher<ServerIdentity>, Reader<ServerIdentity>),
     policy: Publisher<Policy>,
-    rings: Vec<Publisher<Option<KeyRing>>>,
+    /// One for each issuer, in the order of the settings.
+    keys: Vec<Keys>,
+    around: Surroundings,
+    denied: (Publisher<DenyList>, Reader<DenyList>),
     metrics: Arc<Metrics>,
     reloads: Reloads,
     /// Files whose last change could not be used.
@@ -73,18 +79,26 @@ impl Reloader {
         metrics: &Arc<Metrics>,
         reloads: Reloads,
     ) -> Result<(Self, Readers), super::StartError> {
-        let identity = load_identity(&settings, None)?;
+        let denied = live(load_deny_list(&settings)?);
+        let identity = load_identity(&settings, &denied.1, None)?;
         note_certificates(&identity, metrics);
-        let (rings, ring_readers) = load_keys(&settings.issuers, metrics)
+        let read = keys::read(&settings.issuers, metrics)
             .map_err(|(issuer, cause)| super::StartError::Keys { issuer, cause })?;
+        let around = Surroundings {
+            metrics: Arc::clone(metrics),
+            reloads: reloads.clone(),
+            clock: Timestamp::now,
+            dice: keys::dice,
+        };
+        let keys = keys::assemble(&settings.issuers, read, Vec::new(), &around);
         let (identity, identity_reader) = live(identity);
-        let (policy, policy_reader) = live(build_policy(&settings, ring_readers));
+        let (policy, policy_reader) = live(build_policy(&settings, &keys, denied.1.clone()));
         let now = Timestamp::now();
         reloads.loaded(IDENTITY, identity_reader.current().generation.number(), now);
+        reloads.watch_only(watched(&settings));
         reloads.loaded(CONFIG, policy_reader.current().generation.number(), now);
-        for (issuer, ring) in settings.issuers.iter().zip(&rings) {
-            reloads.loaded(&keys_of(issuer), ring.generation().number(), now);
-        }
+        note_keys(&settings, &keys, &reloads, now);
+        note_deny_list(&settings, &denied.1, &reloads, metrics, now);
         let readers = Readers {
             identity: identity_reader.clone(),
             policy: policy_reader,
@@ -94,7 +108,9 @@ impl Reloader {
             settings,
             identity: (identity, identity_reader),
             policy,
-            rings,
+            keys,
+            around,
+            denied,
             metrics: Arc::clone(metrics),
             reloads,
             broken: BTreeSet::new(),
@@ -108,6 +124,7 @@ impl Reloader {
 
     /// Reacts to changes for ever.
     async fn run(mut self, mut watch: FileWatch) {
+        self.keys.iter_mut().for_each(Keys::begin);
         let mut pause = RETRY_FIRST;
         loop {
             let patience = if self.broken.is_empty() { NEVER } else { pause };
@@ -152,6 +169,9 @@ impl Reloader {
         if identity_files(&self.settings).any(is_changed) {
             self.reload_identity(now);
         }
+        if self.settings.deny.file.as_deref().is_some_and(is_changed) {
+            self.reload_deny_list(now);
+        }
         for at in 0..self.settings.issuers.len() {
             self.reload_keys(at, &is_changed, now);
         }
@@ -161,16 +181,18 @@ impl Reloader {
     fn reload_config(&mut self, config: &ConfigFile, now: Timestamp) -> bool {
         let read = || -> Result<_, Box<dyn Error>> {
             let (settings, warnings) = Settings::load(&config.path, &config.overrides)?;
-            let identity = load_identity(&settings, Some(&self.identity.1))?;
-            let rings = load_keys(&settings.issuers, &self.metrics).map_err(|(_, error)| error)?;
-            Ok((settings, warnings, identity, rings))
+            // Under the new names of issuers, and therefore an edition for the new policy alone.
+            let denied = live(load_deny_list(&settings)?);
+            let identity = load_identity(&settings, &denied.1, Some(&self.identity.1))?;
+            let read = keys::read(&settings.issuers, &self.metrics).map_err(|(_, error)| error)?;
+            Ok((settings, warnings, identity, read, denied))
         };
         match read() {
-            Ok((settings, warnings, identity, rings)) => {
+            Ok((settings, warnings, identity, read, denied)) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                self.adopt(settings, identity, rings, now);
+                self.adopt(settings, identity, read, denied, now);
                 true
             }
             Err(error) => {
@@ -184,7 +206,8 @@ impl Reloader {
         &mut self,
         settings: Settings,
         identity: ServerIdentity,
-        (rings, ring_readers): Rings,
+        read: ReadKeys,
+        denied: (Publisher<DenyList>, Reader<DenyList>),
         now: Timestamp,
     ) {
         for section in needs_restart(&self.settings, &settings) {
@@ -194,21 +217,26 @@ impl Reloader {
             );
         }
         note_certificates(&identity, &self.metrics);
-        let generation = self.policy.publish(build_policy(&settings, ring_readers));
+        self.reloads.watch_only(watched(&settings));
+        let before = std::mem::take(&mut self.keys);
+        let before = self.settings.issuers.drain(..).zip(before).collect();
+        self.keys = keys::assemble(&settings.issuers, read, before, &self.around);
+        self.keys.iter_mut().for_each(Keys::begin);
+        let policy = build_policy(&settings, &self.keys, denied.1.clone());
+        let generation = self.policy.publish(policy);
         self.reloads.loaded(CONFIG, generation.number(), now);
         self.reloads
             .loaded(IDENTITY, self.identity.0.publish(identity).number(), now);
-        for (issuer, ring) in settings.issuers.iter().zip(&rings) {
-            self.reloads
-                .loaded(&keys_of(issuer), ring.generation().number(), now);
-        }
-        self.rings = rings;
+        note_keys(&settings, &self.keys, &self.reloads, now);
+        note_deny_list(&settings, &denied.1, &self.reloads, &self.metrics, now);
+        // Only now: who waits for the old list finds the new policy and identity.
+        self.denied = denied;
         self.settings = settings;
         tracing::info!(object = CONFIG, %generation, "reloaded");
     }
 
     fn reload_identity(&mut self, now: Timestamp) {
-        match load_identity(&self.settings, Some(&self.identity.1)) {
+        match load_identity(&self.settings, &self.denied.1, Some(&self.identity.1)) {
             Ok(identity) => {
                 note_certificates(&identity, &self.metrics);
                 let generation = self.identity.0.publish(identity);
@@ -223,25 +251,46 @@ impl Reloader {
         }
     }
 
+    fn reload_deny_list(&mut self, now: Timestamp) {
+        match load_deny_list(&self.settings) {
+            Ok(list) => {
+                let generation = self.denied.0.publish(list);
+                let Self {
+                    settings,
+                    denied,
+                    reloads,
+                    metrics,
+                    ..
+                } = self;
+                note_deny_list(settings, &denied.1, reloads, metrics, now);
+                tracing::info!(object = DENY, %generation, "reloaded");
+            }
+            Err(error) => {
+                let file: Vec<PathBuf> = self.settings.deny.file.iter().cloned().collect();
+                self.failed(DENY, &file, &error, now);
+            }
+        }
+    }
+
     fn reload_keys(&mut self, at: usize, is_changed: &impl Fn(&Path) -> bool, now: Timestamp) {
-        let (Some(issuer), Some(publisher)) =
-            (self.settings.issuers.get(at), self.rings.get_mut(at))
+        let (Some(issuer), Some(Keys::Local(publisher, _))) =
+            (self.settings.issuers.get(at), self.keys.get_mut(at))
         else {
             return;
         };
-        if !is_changed(key_file(issuer)) {
+        let Some(path) = keys::path(issuer).filter(|path| is_changed(path)) else {
             return;
-        }
-        let object = keys_of(issuer);
-        match load_ring(issuer, &self.metrics) {
+        };
+        let object = object(&issuer.name);
+        match keys::read_ring(issuer, &self.metrics) {
             Ok(ring) => {
                 let generation = publisher.publish(Some(ring));
                 self.reloads.loaded(&object, generation.number(), now);
                 tracing::info!(object, %generation, "reloaded");
             }
             Err(error) => {
-                let file = key_file(issuer).to_owned();
-                self.failed(&object, &[file], &error, now);
+                let path = path.to_owned();
+                self.failed(&object, &[path], &error, now);
             }
         }
     }
@@ -261,6 +310,31 @@ impl Reloader {
                 error = text,
                 "cannot be reloaded; the last good edition stays"
             );
+        }
+    }
+}
+
+/// Tells of the deny list in force, where one is configured.
+fn note_deny_list(
+    settings: &Settings,
+    denied: &Reader<DenyList>,
+    reloads: &Reloads,
+    metrics: &Metrics,
+    now: Timestamp,
+) {
+    let list = denied.current();
+    metrics.set_deny_entries(list.value.len());
+    if settings.deny.file.is_some() {
+        reloads.loaded(DENY, list.generation.number(), now);
+    }
+}
+
+/// Keys that were read are in force; fetched ones tell by themselves.
+fn note_keys(settings: &Settings, keys: &[Keys], reloads: &Reloads, now: Timestamp) {
+    for (issuer, keys) in settings.issuers.iter().zip(keys) {
+        if let Keys::Local(publisher, _) = keys {
+            let generation = publisher.generation().number();
+            reloads.loaded(&object(&issuer.name), generation, now);
         }
     }
 }

@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::lab::world;
-use crate::model::Algorithm;
+use crate::model::{Algorithm, Timestamp};
 use crate::settings::{Override, Overrides, parse_duration};
 
 const AFTER: &str = "\
 Try it:
   sidegate demo                        watch good callers get in and bad ones not
   sidegate check --config FILE         say everything that is wrong with a configuration
+  sidegate explain --help              find out why a token or a certificate is refused
   sidegate run --config FILE           be the gate
 
 Exit status: 0 done or drained, 1 failed, 2 cut off at the drain's deadline, 64 wrong settings.";
@@ -25,6 +28,19 @@ A gate by hand, in three terminals:
   curl --cacert out/ca.crt --cert out/front.crt --key out/front.key \\
     -H \"Authorization: Bearer $(sidegate dev token --key out/signing.key --kid current)\" \\
     https://127.0.0.1:8443/";
+
+const EXPLAIN: &str = "\
+Try it:
+  sidegate explain --config FILE --certificate client.crt --token-file token
+  pbpaste | sidegate explain --config FILE --certificate client.crt --path /admin --method POST
+  sidegate explain ... --at 2026-01-31T12:00:00Z    as it was at another time
+  sidegate explain ... --json | jq .reason          for scripts
+
+The token comes from a file or from standard input, never from an argument: arguments are seen by
+every process of the host and stay in the history of the shell. Of the certificate only the public
+part is needed, leaf first, then its intermediates.
+
+Exit status: 0 allowed, 1 refused, 2 the question could not be asked.";
 
 /// The only way in to a service that nobody can change: mTLS says which server calls, a verified
 /// JWT says for whom, plain HTTP goes on to localhost.
@@ -39,8 +55,13 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Be the gate, until SIGTERM.
     Run(Configured),
-    /// Read the configuration and every file it names; say what is wrong, and what to write instead.
-    Check(Configured),
+    /// Read the configuration and everything it names, keys by URL included; say what is wrong, and
+    /// what to write instead.
+    Check(Check),
+    /// Say why a token and a certificate are refused, or that they are not: every check of the gate in
+    /// its order, with the values compared and what to change. Offline, unless you say --fetch.
+    #[command(after_help = EXPLAIN)]
+    Explain(Explain),
     /// Ask a running gate whether it is ready: for exec probes and healthchecks without a shell.
     Probe(Probe),
     /// See it work: throw-away certificates, keys and a service, the real gate, and callers good and
@@ -52,7 +73,7 @@ pub(super) enum Command {
     Dev(Dev),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
-    /// Print the reference in Markdown: configuration, refusal reasons and metrics.
+    /// Print the reference in Markdown: configuration, reasons, metrics, commands and presets.
     Reference(Reference),
 }
 
@@ -79,6 +100,16 @@ pub(super) struct Configured {
     log_format: Option<String>,
 }
 
+/// What to check.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Check {
+    #[command(flatten)]
+    pub(super) configured: Configured,
+    /// Fetch nothing: keys by URL are not looked at.
+    #[arg(long)]
+    pub(super) offline: bool,
+}
+
 impl Configured {
     /// What the flags say, each with its name for error texts.
     pub(super) fn overrides(self) -> Overrides {
@@ -92,6 +123,41 @@ impl Configured {
             log_format: flag(self.log_format, "--log-format"),
         }
     }
+}
+
+/// What would be sent, by whom and when.
+#[derive(Args, Debug)]
+pub(super) struct Explain {
+    #[command(flatten)]
+    pub(super) configured: Configured,
+    /// The client's certificate in PEM, with its intermediates; no key.
+    #[arg(long, value_name = "FILE")]
+    pub(super) certificate: PathBuf,
+    /// The file that holds the token; without this, it is read from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// The method of the request.
+    #[arg(long, default_value = "GET")]
+    pub(super) method: String,
+    /// The path of the request.
+    #[arg(long, default_value = "/")]
+    pub(super) path: String,
+    /// The host of the request.
+    #[arg(long, default_value = "localhost")]
+    pub(super) host: String,
+    /// Put the token where this [[issuer]] expects it. By default where the one does whose iss the
+    /// token says, else where the first one does.
+    #[arg(long, value_name = "NAME")]
+    pub(super) issuer: Option<String>,
+    /// Another time than now: 2026-01-31T12:00:00Z or seconds since 1970.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(super) at: Option<Timestamp>,
+    /// Fetch the keys that come from a URL, once; nothing else is sent anywhere.
+    #[arg(long)]
+    pub(super) fetch: bool,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// What to ask whom.
@@ -125,12 +191,12 @@ pub(super) struct Demo {
 /// What to print.
 #[derive(Args, Debug)]
 pub(super) struct Reference {
-    /// One table, or all three.
-    #[arg(value_parser = ["config", "reasons", "metrics"])]
+    /// One part of it instead of all.
+    #[arg(value_parser = ["config", "reasons", "metrics", "commands", "presets"])]
     pub(super) table: Option<String>,
-    /// Put the tables between their markers in this Markdown file instead of printing them.
-    #[arg(long, value_name = "FILE", conflicts_with = "table")]
-    pub(super) into: Option<PathBuf>,
+    /// Put each part between its markers in these Markdown files instead of printing it.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "table")]
+    pub(super) into: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -239,4 +305,15 @@ fn claim(text: &str) -> Result<(String, Value), String> {
         .ok_or("write NAME=JSON, such as groups=[\"admins\"]")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
     Ok((name.to_owned(), value))
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Timestamp::from_unix(seconds));
+    }
+    let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
+    parsed
+        .and_then(|moment| u64::try_from(moment.unix_timestamp()).ok())
+        .map(Timestamp::from_unix)
+        .ok_or_else(|| "write 2026-01-31T12:00:00Z, or seconds since 1970".to_owned())
 }

@@ -2,19 +2,23 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{DONE, FAILED, USAGE, complain, explain, say};
 use crate::accept::ServerIdentity;
 use crate::jwks;
 use crate::model::Timestamp;
-use crate::settings::{Overrides, Settings, Warning};
+use crate::refresh::{self, Seen};
+use crate::reload::live;
+use crate::revocation::DenyList;
+use crate::settings::{InForce, IssuerSettings, KeySource, Overrides, Settings, Warning, in_force};
 
 /// A certificate that ends sooner than this is worth a word.
 const SOON_DAYS: u64 = 14;
 
 const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
 
-pub(super) fn check(overrides: Overrides) -> u8 {
+pub(super) fn check(overrides: Overrides, fetching: Fetching) -> u8 {
     let named = overrides
         .config
         .as_ref()
@@ -26,9 +30,29 @@ pub(super) fn check(overrides: Overrides) -> u8 {
             return USAGE;
         }
     };
-    let report = Report::of(&settings, &warnings, Timestamp::now());
+    let report = Report::of(&settings, &warnings, fetching, Timestamp::now());
     say(report.text.trim_end());
     if report.failed { FAILED } else { DONE }
+}
+
+/// Whether keys by URL are fetched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fetching {
+    /// Once, to see whether they can be used.
+    Once,
+    /// Not at all: `--offline`.
+    Offline,
+}
+
+/// Fetches an issuer's keys once.
+pub(super) fn look_now(issuer: &IssuerSettings) -> Result<Seen, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime
+        .block_on(refresh::look(issuer))
+        .map_err(|error| explain(&error))
 }
 
 #[derive(Debug, Default)]
@@ -38,35 +62,68 @@ struct Report {
 }
 
 impl Report {
-    fn of(settings: &Settings, warnings: &[Warning], now: Timestamp) -> Self {
+    fn of(settings: &Settings, warnings: &[Warning], fetching: Fetching, now: Timestamp) -> Self {
         let mut report = Self::default();
         for warning in warnings {
             report.line("warning", warning);
         }
         report.identity(settings, now);
         for issuer in &settings.issuers {
-            match jwks::load(&issuer.keys, &issuer.algorithms) {
-                Ok((ring, warnings)) => {
-                    let count = ring.len();
-                    report.line(
-                        "ok",
-                        &format!("issuer \"{}\": {count} usable keys", issuer.name),
-                    );
-                    for warning in warnings {
-                        report.line("warning", &format!("issuer \"{}\": {warning}", issuer.name));
-                    }
-                }
-                Err(error) => {
-                    report.fail(&format!("issuer \"{}\": {}", issuer.name, explain(&error)));
-                }
-            }
+            report.keys(issuer, fetching);
+            report.in_force(issuer);
         }
+        report.deny_list(settings, now);
         report.line("ok", &format!("{} peers may connect", settings.peers.len()));
+        for peer in settings
+            .peers
+            .iter()
+            .filter(|peer| peer.hands_over.is_some())
+        {
+            let text = "hands over its client's certificate: bound tokens are held to that one";
+            report.line("ok", &format!("peer \"{}\" {text}", peer.name));
+        }
         report
     }
 
+    /// What tokens of this issuer are held to, and what of that its preset says.
+    fn in_force(&mut self, issuer: &IssuerSettings) {
+        for InForce { key, value, preset } in in_force(issuer) {
+            let from = preset.map_or_else(String::new, |preset| format!("   (preset {preset})"));
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.text, "    {key} = {value}{from}");
+        }
+    }
+
+    fn keys(&mut self, issuer: &IssuerSettings, fetching: Fetching) {
+        let name = &issuer.name;
+        let seen = match (&issuer.keys, fetching) {
+            (KeySource::Remote(_), Fetching::Offline) => {
+                let text = format!("issuer \"{name}\": its keys are fetched, which was not tried");
+                return self.line("warning", &text);
+            }
+            (KeySource::Remote(_), Fetching::Once) => look_now(issuer),
+            _ => jwks::load(&issuer.keys, &issuer.algorithms)
+                .map(|(ring, warnings)| Seen::Keys(ring, warnings))
+                .map_err(|error| explain(&error)),
+        };
+        match seen {
+            Ok(Seen::Keys(ring, warnings)) => {
+                let count = ring.len();
+                self.line("ok", &format!("issuer \"{name}\": {count} usable keys"));
+                for warning in warnings {
+                    self.line("warning", &format!("issuer \"{name}\": {warning}"));
+                }
+            }
+            Ok(Seen::ByKid | Seen::Local) => {
+                let text = format!("issuer \"{name}\": each key is fetched when a token names it");
+                self.line("ok", &text);
+            }
+            Err(error) => self.fail(&format!("issuer \"{name}\": {error}")),
+        }
+    }
+
     fn identity(&mut self, settings: &Settings, now: Timestamp) {
-        let identity = match ServerIdentity::load(settings, None) {
+        let identity = match ServerIdentity::load(settings, live(DenyList::default()).1, None) {
             Ok(identity) => identity,
             Err(error) => return self.fail(&error),
         };
@@ -74,6 +131,9 @@ impl Report {
             "ok",
             &format!("tls.certificate is {}", identity.certificate),
         );
+        if let Some(warning) = identity.warning(settings.listen.address) {
+            self.line("warning", &warning);
+        }
         for (key, end) in [
             ("tls.certificate", identity.not_after),
             ("tls.client_ca", identity.client_ca_not_after),
@@ -85,6 +145,25 @@ impl Report {
             } else if days < SOON_DAYS {
                 self.line("warning", &format!("{key} expires in {days} days"));
             }
+        }
+    }
+
+    fn deny_list(&mut self, settings: &Settings, now: Timestamp) {
+        let Some(file) = &settings.deny.file else {
+            return;
+        };
+        let names: Vec<Arc<str>> = settings
+            .issuers
+            .iter()
+            .map(|issuer| Arc::clone(&issuer.name))
+            .collect();
+        match DenyList::load(file, &names) {
+            Ok(list) => {
+                let (all, expired) = (list.len(), list.expired(now));
+                let text = format!("deny.file: {all} entries, {expired} of them expired");
+                self.line("ok", &text);
+            }
+            Err(error) => self.fail(&explain(&error)),
         }
     }
 

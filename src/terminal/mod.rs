@@ -7,6 +7,8 @@ mod args;
 mod check;
 mod demo;
 mod dev;
+mod explain;
+mod flags;
 mod probe;
 mod reference;
 mod run;
@@ -20,6 +22,7 @@ use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::args::{Cli, Command};
+use self::check::Fetching;
 use crate::settings::{Overrides, SettingsError, json_schema};
 
 /// Everything ended as it should.
@@ -40,7 +43,18 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(match cli.command {
         Command::Run(args) => run::run(args.overrides().over(environment)),
-        Command::Check(args) => check::check(args.overrides().over(environment)),
+        Command::Check(args) => {
+            let fetching = if args.offline {
+                Fetching::Offline
+            } else {
+                Fetching::Once
+            };
+            check::check(args.configured.overrides().over(environment), fetching)
+        }
+        Command::Explain(args) => {
+            let overrides = args.configured.clone().overrides().over(environment);
+            explain::run(&args, &overrides)
+        }
         Command::Probe(args) => probe::probe(&args, &environment),
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(what) => dev::dev(&what),

@@ -1,18 +1,19 @@
-//! `sidegate reference`: the tables of the README, from what the program itself goes by.
+//! `sidegate reference`: the tables of the documentation, from what the program itself goes by.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::Reference;
+use super::flags::commands;
 use super::{DONE, FAILED, complain, say};
 use crate::deny::Answer;
 use crate::model::{Denial, Stage};
 use crate::observe::metrics::DESCRIBED;
-use crate::settings::config_reference;
+use crate::settings::{config_reference, preset_reference};
 
 pub(super) fn reference(args: &Reference) -> u8 {
-    if let Some(path) = &args.into {
-        return match write_into(path) {
+    if !args.into.is_empty() {
+        return match write_into(&args.into) {
             Ok(()) => DONE,
             Err(error) => {
                 complain(&error);
@@ -26,11 +27,13 @@ pub(super) fn reference(args: &Reference) -> u8 {
     say(&tables.join("\n"))
 }
 
-fn tables() -> [(&'static str, String); 3] {
+fn tables() -> [(&'static str, String); 5] {
     [
         ("config", config_reference()),
         ("reasons", reasons()),
         ("metrics", metrics()),
+        ("commands", commands()),
+        ("presets", preset_reference()),
     ]
 }
 
@@ -86,27 +89,48 @@ fn metrics() -> String {
     text
 }
 
-/// Why a file was left as it was.
+/// Why the files were left as they were.
 #[derive(Debug, thiserror::Error)]
 enum IntoError {
     #[error("{0}: {1}")]
     File(String, std::io::Error),
-    #[error("{0}: no line \"{1}\" followed by its end")]
+    #[error("{0}: no line \"{1}\"")]
     Marker(String, String),
+    #[error("none of these files has a line \"{0}\"")]
+    Nowhere(String),
 }
 
-/// Puts each table between its markers.
-fn write_into(path: &Path) -> Result<(), IntoError> {
-    let name = path.display().to_string();
-    let file = |error| IntoError::File(name.clone(), error);
-    let mut text = std::fs::read_to_string(path).map_err(file)?;
+/// Puts each table between its markers, in whichever of the files they stand. Either every table has
+/// its place, or no file is changed.
+fn write_into(paths: &[PathBuf]) -> Result<(), IntoError> {
+    let name = |path: &Path| path.display().to_string();
+    let file = |path: &Path| {
+        let name = name(path);
+        |error| IntoError::File(name, error)
+    };
+    let mut pages = Vec::with_capacity(paths.len());
+    for path in paths {
+        pages.push((path, std::fs::read_to_string(path).map_err(file(path))?));
+    }
     for (table, content) in tables() {
         let start = format!("<!-- {table}-reference:start -->\n");
         let end = format!("<!-- {table}-reference:end -->");
-        let missing = || IntoError::Marker(name.clone(), start.trim_end().to_owned());
-        let (before, rest) = text.split_once(&start).ok_or_else(missing)?;
-        let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
-        text = format!("{before}{start}\n{content}\n{end}{after}");
+        let mut placed = false;
+        for (path, text) in &mut pages {
+            let Some((before, rest)) = text.split_once(&start) else {
+                continue;
+            };
+            let missing = || IntoError::Marker(name(path), end.clone());
+            let (_, after) = rest.split_once(&end).ok_or_else(missing)?;
+            *text = format!("{before}{start}\n{content}\n{end}{after}");
+            placed = true;
+        }
+        if !placed {
+            return Err(IntoError::Nowhere(start.trim_end().to_owned()));
+        }
     }
-    std::fs::write(path, text).map_err(file)
+    for (path, text) in pages {
+        std::fs::write(path, text).map_err(file(path))?;
+    }
+    Ok(())
 }

@@ -43,6 +43,31 @@ fn ten_broken_configurations_get_ten_texts_that_say_what_to_write() {
 }
 
 #[test]
+fn the_deny_list_is_read_and_counted_or_its_broken_line_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
+    let config = format!("{config}\n[deny]\nfile = \"deny.list\"\n");
+    world.write("sidegate.toml", &config).unwrap();
+    let config = folder.path().join("sidegate.toml");
+    let list = "sub issuer=main sub=ada\nsub issuer=main sub=bob until=2020-01-01 # gone\n";
+    world.write("deny.list", list).unwrap();
+    let (output, text) = check(&config);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("ok: deny.file: 2 entries, 1 of them expired"),
+        "{text}"
+    );
+    world
+        .write("deny.list", "\nsub issuer=mian sub=ada\n")
+        .unwrap();
+    let (output, text) = check(&config);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let words = "line 2: no [[issuer]] is named \"mian\"; did you mean `main`?";
+    assert!(text.contains(words), "{text}");
+}
+
+#[test]
 fn a_good_configuration_is_told_as_good_with_what_it_names() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::create(folder.path(), Timestamp::now()).unwrap();
@@ -55,7 +80,7 @@ fn a_good_configuration_is_told_as_good_with_what_it_names() {
     let (output, text) = check(&folder.path().join("sidegate.toml"));
     assert_eq!(output.status.code(), Some(0), "{text}");
     for words in [
-        "issuer \"main\": 2 usable keys",
+        "issuer \"main\": 3 usable keys",
         "tls.certificate is sidegate.test",
         "2 peers",
     ] {
@@ -65,6 +90,35 @@ fn a_good_configuration_is_told_as_good_with_what_it_names() {
         text.contains("tls.certificate expires in"),
         "a week is soon: {text}"
     );
+}
+
+#[test]
+fn what_is_in_force_is_told_with_what_the_preset_says_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
+    let config = config.replacen(
+        "algorithms = [\"ES256\", \"RS256\"]",
+        "preset = \"oidc\"\nleeway = \"5s\"",
+        1,
+    );
+    let config = config.replacen("issuers = [", "hands_over = \"xfcc\"\nissuers = [", 1);
+    world.write("sidegate.toml", &config).unwrap();
+    let (output, text) = check(&folder.path().join("sidegate.toml"));
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for line in [
+        "    issuer = https://issuer.test/\n",
+        "    audience = legacy.test\n",
+        "    header = authorization: Bearer   (preset oidc)\n",
+        "    algorithms = RS256, ES256   (preset oidc)\n",
+        "    typ = at+jwt, JWT, absent   (preset oidc)\n",
+        "    leeway = 5s\n",
+        "    max_lifetime = 1h30m   (preset oidc)\n",
+        "    allow_empty_subject = false\n",
+        "ok: peer \"front\" hands over its client's certificate",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
 }
 
 #[test]
@@ -125,5 +179,23 @@ fn every_file_that_cannot_be_used_is_named_with_the_reason() {
             "{new}: {text}"
         );
         assert!(!text.contains("AAAA"), "no key material in a text: {text}");
+    }
+}
+
+#[test]
+fn report_mode_is_told_loudly() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
+    let route = "\n[[route]]\npath = \"/**\"\nenforce = \"report\"\n";
+    world.write("sidegate.toml", &(config + route)).unwrap();
+    let (output, text) = check(&folder.path().join("sidegate.toml"));
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for words in [
+        "warning: ",
+        "route[0].enforce: report mode",
+        "is let through",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
     }
 }

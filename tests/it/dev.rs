@@ -48,9 +48,14 @@ fn read(folder: &Path, name: &str) -> String {
 
 /// The listed peer of a folder.
 fn front(folder: &Path) -> Caller {
+    caller(folder, "front")
+}
+
+/// Whoever has the certificate of this name in a folder.
+fn caller(folder: &Path, name: &str) -> Caller {
     let certificate = Issued {
-        chain_pem: read(folder, "front.crt"),
-        key_pem: read(folder, "front.key"),
+        chain_pem: read(folder, &format!("{name}.crt")),
+        key_pem: read(folder, &format!("{name}.key")),
         der: Vec::new(),
         serial: Vec::new(),
     };
@@ -106,6 +111,57 @@ async fn a_gate_runs_on_what_dev_certs_writes() {
         assert_eq!(answer.status(), 200, "{answer:?}");
         assert_eq!(seen_header(&answer, "x-auth-subject"), [subject]);
         assert_eq!(seen_header(&answer, "x-auth-groups"), [groups]);
+    }
+}
+
+#[tokio::test]
+async fn each_token_that_dev_certs_writes_is_what_its_name_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let name = out.to_str().unwrap();
+    let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+    let upstream = echo.address.to_string();
+    let addresses = ["--listen", ANY, "--admin", ANY, "--upstream", &upstream];
+    made(&[&["certs", "--out", name][..], &addresses].concat());
+    let (settings, _) = Settings::load(&out.join("sidegate.toml"), &Overrides::default()).unwrap();
+    let gate = startup::start(settings).await.unwrap();
+    for (peer, token, status) in [
+        ("front", "token", 200),
+        ("front", "next.token", 200),
+        ("front", "previous.token", 200),
+        ("front", "expired.token", 401),
+        ("partner", "token", 403),
+    ] {
+        let pass = bearer(&read(&out, token));
+        let request = get("/", &[("authorization", &pass)]);
+        let answer = caller(&out, peer).call(gate.address, request).await;
+        assert_eq!(answer.unwrap().status(), status, "{peer} {token}");
+    }
+    let partners = read(&out, "partner.token");
+    let request = get("/", &[("x-partner-assertion", &partners)]);
+    let answer = caller(&out, "partner").call(gate.address, request).await;
+    assert_eq!(seen_header(&answer.unwrap(), "x-auth-subject"), ["grace"]);
+}
+
+#[test]
+fn a_development_ca_is_warned_of_beyond_loopback() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    made(&["certs", "--out", out.to_str().unwrap()]);
+    let config = out.join("sidegate.toml");
+    let check = |listen: &str| {
+        let mut command = Command::new(SIDEGATE);
+        command.args(["check", "--listen", listen, "--config"]);
+        let output = command.arg(&config).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let warning = "warning: tls.client_ca holds a throw-away CA";
+    for listen in ["0.0.0.0:8443", "192.0.2.1:8443", "[::]:8443"] {
+        assert!(check(listen).contains(warning), "{listen}");
+    }
+    for listen in ["127.0.0.1:8443", "[::1]:8443"] {
+        assert!(!check(listen).contains(warning), "{listen}");
     }
 }
 

@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use sidegate::deny::Answer;
 use sidegate::lab::Http;
 use sidegate::model::Timestamp;
-use sidegate::settings::{IssuerSettings, KeySource, SubjectRule, TokenPlace};
+use sidegate::settings::{AudienceRule, IssuerSettings, KeySource, SubjectRule, TokenPlace};
 
 use crate::attacks::{World, rows};
 use crate::harness::{Town, get, seen_header};
 
 /// The attack table's issuers in place of the town's own.
-fn config(base: &str, world: &World) -> String {
+pub(crate) fn config(base: &str, world: &World) -> String {
     let issuers = world.issuers();
     let names: Vec<&str> = World::peer_issuers()
         .iter()
@@ -36,14 +36,20 @@ fn issuer_table(issuer: &IssuerSettings) -> String {
         KeySource::JwksFile(path) => ("file", path),
         KeySource::PemFile(path) => ("pem", path),
         KeySource::SecretFile(path) => ("secret", path),
+        KeySource::PemMapFile(_) | KeySource::Directory(_) | KeySource::Remote(_) => {
+            panic!("no attack needs such keys")
+        }
+    };
+    let AudienceRule::OneOf(audience) = &issuer.audience else {
+        panic!("{issuer:?}")
     };
     let mut text = format!(
         "[[issuer]]\nname = {:?}\nissuer = {:?}\naudience = {:?}\nalgorithms = {algorithms:?}\n\
          keys = {{ {kind} = {path:?} }}\nleeway = \"{}s\"\nmax_lifetime = \"{}s\"\n\
          allow_empty_subject = {}\n",
         &*issuer.name,
-        issuer.issuer,
-        issuer.audience,
+        issuer.maker.issuer().unwrap(),
+        audience,
         issuer.leeway.as_secs(),
         issuer.max_lifetime.as_secs(),
         issuer.subject == SubjectRule::MayBeEmpty,

@@ -316,7 +316,7 @@ async fn kubernetes_swaps_the_data_link_and_the_new_keys_are_known() {
     assert_eq!(call(&town.token()).await, 401);
 }
 
-async fn from_file(path: &Path) -> startup::Running {
+pub(crate) async fn from_file(path: &Path) -> startup::Running {
     let (settings, _) = Settings::load(path, &Overrides::default()).unwrap();
     let config = ConfigFile {
         path: path.to_owned(),

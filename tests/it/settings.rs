@@ -1,8 +1,11 @@
 //! The configuration from outside: what starts, what does not, and in which words.
 
 pub(crate) mod broken;
+mod broken_routes;
+mod routes;
 mod schema;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sidegate::settings::{
     KeySource, Override, Overrides, Settings, SettingsError, TokenPlace, TokenToUpstream,
-    UpstreamAddress, Warning,
+    UpstreamAddress, Warning, in_force,
 };
 
 use broken::{BASE, ROWS};
@@ -190,6 +193,143 @@ fn what_stands_outside_of_the_file_beats_it_and_is_named_in_texts() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table: split up it would only be harder to read"
+)]
+fn what_does_not_look_like_the_presets_system_starts_with_a_warning() {
+    let tag = "32eafc7626e974616deaf0dc3ce63d7bcbed58a2731e84d06bc3cdf1b53c4228";
+    let backend = "/projects/1/global/backendServices/2";
+    let team = "https://team.cloudflareaccess.com";
+    for (preset, issuer, audience, more, doubted) in [
+        ("pomerium", "api.example.com", "api.example.com", "", None),
+        (
+            "pomerium",
+            "https://api.example.com/",
+            "api.example.com",
+            "",
+            None,
+        ),
+        (
+            "pomerium",
+            "https://api.example.com",
+            "api.example.com",
+            "",
+            Some("issuer"),
+        ),
+        (
+            "pomerium",
+            "api.example.com/",
+            "api.example.com",
+            "",
+            Some("issuer"),
+        ),
+        (
+            "pomerium",
+            "http://api.example.com/",
+            "api.example.com",
+            "",
+            Some("issuer"),
+        ),
+        (
+            "pomerium",
+            "api.example.com",
+            "https://api.example.com/",
+            "",
+            Some("audience"),
+        ),
+        (
+            "pomerium",
+            "api.example.com",
+            "api.example.com",
+            "strip_headers = [\"x-pomerium-claim-*\"]",
+            Some("strip_headers"),
+        ),
+        ("cloudflare-access", team, tag, "", None),
+        (
+            "cloudflare-access",
+            "https://team.cloudflareaccess.com/",
+            tag,
+            "",
+            Some("issuer"),
+        ),
+        (
+            "cloudflare-access",
+            team,
+            "api.example.com",
+            "",
+            Some("audience"),
+        ),
+        (
+            "google-iap",
+            "https://cloud.google.com/iap",
+            backend,
+            "",
+            None,
+        ),
+        (
+            "google-iap",
+            "https://accounts.google.com",
+            backend,
+            "",
+            Some("issuer"),
+        ),
+        (
+            "google-iap",
+            "https://cloud.google.com/iap",
+            "projects/1",
+            "",
+            Some("audience"),
+        ),
+        ("oidc", "https://idp.example.com", "api", "", None),
+        ("oidc", "idp.example.com", "api", "", Some("issuer")),
+    ] {
+        let issuer = format!("preset = {preset:?}\nissuer = {issuer:?}\n{more}");
+        let text = edited("issuer = \"https://idp.example\"", &issuer);
+        let text = text.replacen("\"api\"", &format!("{audience:?}"), 1);
+        let (_, warnings) = starts(&text);
+        let keys: Vec<&str> = warnings.iter().map(|warning| &*warning.key).collect();
+        let wanted: Vec<String> = doubted
+            .iter()
+            .map(|key| format!("issuer[0].{key}"))
+            .collect();
+        assert_eq!(keys, wanted, "{text}");
+    }
+}
+
+#[test]
+fn every_value_of_a_preset_yields_to_the_key_itself() {
+    let plain = edited(
+        "issuer = \"https://idp.example\"",
+        "preset = \"pomerium\"\nissuer = \"api.example.com\"",
+    );
+    let (settings, _) = starts(&plain);
+    let issuer = &settings.issuers[0];
+    let written: BTreeSet<&str> = issuer.preset.as_ref().unwrap().1.iter().copied().collect();
+    for (key, value, shown) in [
+        ("header", "\"X-Other\"", "x-other"),
+        ("algorithms", "[\"ES384\"]", "ES384"),
+        ("leeway", "\"7s\"", "7s"),
+        ("max_lifetime", "\"77s\"", "1m17s"),
+        ("typ", "[\"at+jwt\"]", "at+jwt"),
+        ("form", "\"jwt\"", "jwt"),
+        ("strip_headers", "[\"x-mine\"]", "x-mine"),
+    ] {
+        assert!(written.contains(key), "{key}");
+        let text = plain.replacen(
+            "name = \"idp\"",
+            &format!("name = \"idp\"\n{key} = {value}"),
+            1,
+        );
+        let (settings, _) = starts(&text);
+        let lines = in_force(&settings.issuers[0]);
+        let line = lines.iter().find(|line| line.key == key).unwrap();
+        assert_eq!((&*line.value, line.preset), (shown, None), "{key}");
+    }
+    assert_eq!(written.len(), 7, "{written:?}");
+}
+
+#[test]
 fn what_is_doubtful_starts_with_a_warning() {
     let hs = "algorithms = \"HS256\"\nkeys = { secret = \"hs.key\" }";
     let rows = [
@@ -222,6 +362,16 @@ fn what_is_doubtful_starts_with_a_warning() {
             "\"127.0.0.1:8080\"",
             "\"[::1]:8080\"\nunsafe_address = true",
             "upstream.unsafe_address",
+        ),
+        (
+            "name = \"idp\"",
+            "name = \"idp\"\nenforce = \"report\"",
+            "issuer[0].enforce",
+        ),
+        (
+            "",
+            "[[route]]\npath = \"/**\"\nenforce = \"report\"",
+            "route[0].enforce",
         ),
         ("", "[admin]\naddress = \"0.0.0.0:9090\"", "admin.address"),
         ("", "[shutdown]\ndrain = \"26s\"", "shutdown"),
@@ -275,9 +425,12 @@ fn a_file_that_cannot_be_read_is_named() {
         load()
     );
     std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
-    assert!(load().contains("is larger than 1 MiB"), "{}", load());
+    assert!(load().contains("larger than 1048576 bytes"), "{}", load());
     let error = Settings::load(folder.path(), &Overrides::default()).unwrap_err();
-    assert!(error.to_string().contains("is not a file; name"), "{error}");
+    assert!(
+        error.to_string().contains("not a regular file; name"),
+        "{error}"
+    );
 }
 
 #[test]

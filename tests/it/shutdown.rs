@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::header::CONNECTION;
 use sidegate::lab::{Http, Line};
@@ -64,7 +65,11 @@ async fn load_on_open_connections_loses_nothing_to_sigterm() {
     }
     eventually("there is load", || answered.load(Ordering::SeqCst) > 200).await;
     gate.terminate();
-    callers.join_all().await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), callers.join_all());
+    if ended.await.is_err() {
+        let code = gate.exit_code().await;
+        panic!("a caller waits for ever; the gate ended with {code}");
+    }
     assert_eq!(answered.load(Ordering::SeqCst), service.arrived());
     assert_eq!(gate.exit_code().await, 0);
 }

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::*;
+use crate::accept::ConnectionId;
 use crate::jwks::{self, KeyRing};
 use crate::model::{Algorithm, ClaimPath};
 use crate::reload::{Edition, Publisher, Reader, live};
@@ -45,6 +46,7 @@ impl Bench {
         let first = Policy::of_issuers(&issuers, TOKEN_BYTES, readers.clone());
         let (policy, policies) = live(first);
         let checker = Checker {
+            used: UsedTokens::default(),
             cache: TokenCache::new(cached_tokens),
         };
         let peer = Peer::for_test("front", &PEER_ISSUERS);
@@ -72,6 +74,18 @@ impl Bench {
     ) -> Result<Principal, Refusal> {
         self.checker
             .check(&policy.value, policy.generation, token, &self.peer, now)
+            .and_then(|unspent| {
+                let on = ConnectionId::for_test(0);
+                let checker = &self.checker;
+                let policy = &policy.value;
+                Spending {
+                    checker,
+                    policy,
+                    on,
+                    now,
+                }
+                .spend(unspent)
+            })
     }
 
     fn send(&self, headers: &[(String, String)], now: Timestamp) -> Result<Principal, Refusal> {
@@ -83,9 +97,11 @@ impl Bench {
             .find(&headers)
             .map_err(|denial| Refusal {
                 denial,
+                deny_line: None,
                 issuer: None,
                 kid: None,
                 subject: None,
+                missing: None,
             })?;
         self.check(&policy, &token, now)
     }

@@ -29,9 +29,11 @@ fn send(name: &'static str, value: &[u8]) -> Option<Result<Principal, Refusal>> 
     let token = policy.value.places().find(&headers);
     let refused = |denial| Refusal {
         denial,
+        deny_line: None,
         issuer: None,
         kid: None,
         subject: None,
+        missing: None,
     };
     Some(
         token

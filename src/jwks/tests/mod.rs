@@ -1,6 +1,7 @@
 //! Which documents become a ring, which keys are skipped, and which key a token gets.
 
 mod faults;
+mod sources;
 mod vectors;
 
 use std::sync::Arc;
@@ -60,7 +61,7 @@ fn b64(bytes: &[u8]) -> Value {
 fn offered(ring: &KeyRing, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<String>, NoKey> {
     let name = |kid: Option<&Arc<str>>| kid.map_or_else(|| "-".to_owned(), ToString::to_string);
     let found = ring.find(kid, algorithm)?;
-    Ok(found.iter().map(|(_, kid)| name(kid)).collect())
+    Ok(found.iter().map(|(_, kid, _)| name(kid)).collect())
 }
 
 // === Documents ===
@@ -149,7 +150,7 @@ fn no_error_or_warning_shows_key_material() {
     }
     let ring = KeyRing::from_secret(material.repeat(2).as_bytes(), &[Algorithm::Hs256]).unwrap();
     assert!(!format!("{ring:?}").contains(material));
-    let (verifier, _) = ring
+    let (verifier, ..) = ring
         .find(None, Algorithm::Hs256)
         .unwrap()
         .iter()

@@ -7,6 +7,7 @@ use josekit::jwk::alg::ed::EdCurve;
 use josekit::jws::{self, JwsHeader, JwsSigner, JwsVerifier};
 
 use super::*;
+use crate::settings::KeySource;
 
 /// The claims of RFC 7515 A.1 to A.3.
 const CLAIMS: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
@@ -14,7 +15,7 @@ const CLAIMS: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly
 /// Whether any key of the ring that the token may use verifies it.
 fn verifies(ring: &KeyRing, kid: Option<&str>, algorithm: Algorithm, token: &str) -> bool {
     let candidates = ring.find(kid, algorithm).unwrap();
-    candidates.iter().any(|(verifier, _)| {
+    candidates.iter().any(|(verifier, ..)| {
         jws::deserialize_compact_with_selector(token, |_| Ok(Some(verifier as &dyn JwsVerifier)))
             .is_ok()
     })

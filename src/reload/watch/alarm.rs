@@ -4,7 +4,6 @@
 //! looks at the files after that, and compares contents. It must never ring because of that look.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +30,8 @@ pub(super) struct Alarm {
 #[derive(Debug, Default)]
 struct Bell {
     ring: Notify,
-    names: ArcSwap<BTreeSet<OsString>>,
+    /// What to listen for.
+    trail: ArcSwap<Trail>,
 }
 
 // === impl Alarm ===
@@ -66,7 +66,7 @@ impl Alarm {
                 return;
             }
             trail = now;
-            self.bell.names.store(Arc::new(trail.names.clone()));
+            self.bell.trail.store(Arc::new(trail.clone()));
             for place in &trail.places {
                 self.add(place);
             }
@@ -165,10 +165,9 @@ impl Bell {
         }
         // By name and not by path: the kernel knows a directory mounted twice as one, and notify
         // then calls it by the path it was told last.
-        let names = self.names.load();
-        event
-            .paths
-            .iter()
-            .any(|path| path.file_name().is_none_or(|name| names.contains(name)))
+        let Trail { names, folders, .. } = &**self.trail.load();
+        let inside = |path: &PathBuf| path.parent().is_some_and(|folder| folders.contains(folder));
+        let named = |path: &PathBuf| path.file_name().is_none_or(|name| names.contains(name));
+        event.paths.iter().any(|path| named(path) || inside(path))
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::FileWatch;
 
 mod alone;
+mod directory;
 mod kinds;
 mod mixed;
 

@@ -10,6 +10,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf, absolute};
 
+use super::content::visible;
+
 /// As many links as Linux follows before it says that they run in a circle.
 const MOST_LINKS: usize = 40;
 
@@ -20,6 +22,8 @@ pub(super) struct Trail {
     pub(super) places: BTreeSet<PathBuf>,
     /// The names looked up in those directories.
     pub(super) names: BTreeSet<OsString>,
+    /// Directories at the end of the way: whatever happens in one of them is worth a look.
+    pub(super) folders: BTreeSet<PathBuf>,
 }
 
 /// One step of a way.
@@ -35,19 +39,31 @@ impl Trail {
         let mut trail = Self::default();
         for file in files {
             // It fails for an empty path only, which leads nowhere.
-            if let Ok(path) = absolute(file)
-                && trail.walk(&path).is_none()
-            {
+            let Ok(path) = absolute(file) else { continue };
+            match trail.walk(&path) {
+                Some(end) if end.is_dir() => trail.enter(&path, end),
+                Some(_) => {}
                 // The walk stopped early. Where the kernel gets further (`/proc/self/fd`, a folder
                 // without permission to list it), the file can be watched all the same.
-                trail.places.insert(path);
+                None => {
+                    trail.places.insert(path);
+                }
             }
         }
         trail
     }
 
-    /// Walks one path. `None` where it ends early: at a name that does not exist (yet).
-    fn walk(&mut self, path: &Path) -> Option<()> {
+    /// Walks to everything that is visible in a directory, for it may be a link to somewhere else.
+    fn enter(&mut self, path: &Path, end: PathBuf) {
+        for name in visible(&end).unwrap_or_default() {
+            self.walk(&path.join(name));
+        }
+        self.folders.insert(end);
+    }
+
+    /// Walks one path, and says where it ends. `None` where it ends early: at a name that does not
+    /// exist (yet).
+    fn walk(&mut self, path: &Path) -> Option<PathBuf> {
         let mut here = PathBuf::from("/");
         let mut ahead: VecDeque<Step> = steps(path).collect();
         let mut links = 0;
@@ -79,8 +95,8 @@ impl Trail {
                 ahead.push_front(step);
             }
         }
-        self.places.insert(here);
-        Some(())
+        self.places.insert(here.clone());
+        Some(here)
     }
 }
 

@@ -24,8 +24,10 @@ const FRAMING: [&str; 13] = [
 ];
 
 /// Fields that say something else already, to the service or to the next program.
-const TAKEN: [&str; 15] = [
+const TAKEN: [&str; 18] = [
     "authorization",
+    "client-cert",
+    "client-cert-chain",
     "content-encoding",
     "content-type",
     "cookie",
@@ -35,6 +37,7 @@ const TAKEN: [&str; 15] = [
     "tracestate",
     "via",
     "www-authenticate",
+    "x-forwarded-client-cert",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",

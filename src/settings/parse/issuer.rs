@@ -8,13 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::preset::{self, Filled};
+use super::single_use::single_use;
 use super::token_place::places;
-use super::{header, keys, value};
+use super::{header, key_source, keys, token, value};
 use crate::settings::place::{At, Place};
 use crate::settings::problem::{Report, join};
 use crate::settings::raw::RawIssuer;
 use crate::settings::{
-    IssuerIndex, IssuerSettings, SubjectRule, TokenPlace, TokenToUpstream, defaults,
+    HeaderPattern, IssuerIndex, IssuerSettings, SubjectRule, TokenPlace, TokenToUpstream, defaults,
 };
 
 /// The issuers as far as they could be read.
@@ -92,8 +94,10 @@ pub(super) fn issuers(raw: Vec<At<RawIssuer>>, folder: &Path, report: &mut Repor
     }
     let mut names = HashMap::new();
     let mut entries: Vec<Entry> = Vec::new();
-    for (index, at) in raw.iter().enumerate() {
+    for (index, mut at) in raw.into_iter().enumerate() {
         let table = format!("issuer[{index}]");
+        let preset = preset::fill(&mut at.value, &table, report);
+        let at = &at;
         let name = value::name(
             at.value.name.as_ref(),
             (&table, &at.place),
@@ -101,7 +105,8 @@ pub(super) fn issuers(raw: Vec<At<RawIssuer>>, folder: &Path, report: &mut Repor
             report,
         );
         let places = places(&at.value, &table, report);
-        let settings = issuer(at, &table, name.clone(), places.as_deref(), folder, report);
+        let known = (name.clone(), preset);
+        let settings = issuer(at, &table, known, places.as_deref(), folder, report);
         let entry = Entry {
             name,
             places: places.unwrap_or_default(),
@@ -119,26 +124,46 @@ pub(super) fn issuers(raw: Vec<At<RawIssuer>>, folder: &Path, report: &mut Repor
 fn issuer(
     at: &At<RawIssuer>,
     table: &str,
-    name: Option<Arc<str>>,
+    (name, preset): (Option<Arc<str>>, Option<Filled>),
     places: Option<&[TokenPlace]>,
     folder: &Path,
     report: &mut Report<'_>,
 ) -> Option<IssuerSettings> {
     let raw = &at.value;
-    let issuer = identifier(raw, table, &at.place, report);
-    let audience = audience(raw, table, &at.place, report);
-    let keys = keys::source(raw, (table, &at.place), folder, report);
+    let maker = token::maker(raw, table, &at.place, report);
+    let keys = key_source::source(raw, (table, &at.place), folder, report);
+    let audience = token::audience(raw, (table, &at.place), keys.as_ref(), report);
+    let form = token::form(raw, (table, &at.place), report);
+    let types = token::types(raw, table, report);
+    let sender = token::sender(raw, table, report);
     let algorithms = keys::algorithms(raw, (table, &at.place), keys.as_ref(), report);
     let leeway = raw.leeway.as_ref();
     let leeway = value::duration(leeway, &join(table, "leeway"), &defaults::LEEWAY, report);
+    let grace = raw.stream_grace.as_ref();
+    let bounds = &defaults::STREAM_GRACE;
+    let stream_grace = value::duration(grace, &join(table, "stream_grace"), bounds, report);
+    let single_use = single_use(raw.single_use.as_ref(), table, report);
     let max_lifetime = lifetime(raw, table, places, report);
     let companions = raw.strip_headers.as_ref();
-    let companions = header::patterns(companions, &join(table, "strip_headers"), report);
+    let mut companions = header::patterns(companions, &join(table, "strip_headers"), report);
+    // What one configuration sends beside its token is another's token: then it is no companion.
+    companions.retain(|pattern| {
+        !places
+            .unwrap_or_default()
+            .iter()
+            .any(|at| stands(at, pattern))
+    });
+    let enforce = raw.enforce.as_ref();
+    let enforcement = value::enforcement(enforce, &join(table, "enforce"), report);
     let is_true = |written: &Option<At<bool>>| written.as_ref().is_some_and(|at| at.value);
     Some(IssuerSettings {
         name: name?,
-        issuer: issuer?,
+        preset: preset.map(|filled| (filled.preset, filled.keys)),
+        maker: maker?,
         audience: audience?,
+        form: form?,
+        types: types?,
+        sender: sender?,
         algorithms: algorithms?,
         keys: keys?,
         places: places?.to_vec(),
@@ -148,67 +173,27 @@ fn issuer(
             TokenToUpstream::Remove
         },
         leeway,
+        stream_grace,
+        single_use: single_use?,
         max_lifetime,
         subject: if is_true(&raw.allow_empty_subject) {
             SubjectRule::MayBeEmpty
         } else {
             SubjectRule::Required
         },
+        enforcement: enforcement?,
         companions,
     })
 }
 
-fn identifier(
-    raw: &RawIssuer,
-    table: &str,
-    place: &Place,
-    report: &mut Report<'_>,
-) -> Option<String> {
-    let Some(at) = &raw.issuer else {
-        let fix = "write issuer = \"...\", the whole iss claim of its tokens";
-        report.missing(table, place, "issuer", fix);
-        return None;
-    };
-    if at.text().trim().is_empty() {
-        let fix = "write the whole iss claim of its tokens";
-        report.refuse(&at.place, &join(table, "issuer"), "is empty", fix);
-        return None;
+/// Whether the token's own header is what a pattern names.
+fn stands(place: &TokenPlace, pattern: &HeaderPattern) -> bool {
+    match (place, pattern) {
+        (TokenPlace::Header(name) | TokenPlace::Bearer(name), HeaderPattern::Name(other)) => {
+            header::twin_form(name.as_str()) == header::twin_form(other)
+        }
+        (TokenPlace::Cookie(_), _) | (_, HeaderPattern::Prefix(_)) => false,
     }
-    Some(at.value.clone())
-}
-
-fn audience(
-    raw: &RawIssuer,
-    table: &str,
-    place: &Place,
-    report: &mut Report<'_>,
-) -> Option<Vec<String>> {
-    let key = join(table, "audience");
-    let Some(at) = &raw.audience else {
-        let fix = "write audience = [\"...\"], what aud holds in tokens for this service: \
-                   without it a token for any other service would do";
-        report.missing(table, place, "audience", fix);
-        return None;
-    };
-    let items: Vec<At<String>> = at.items().collect();
-    let empty = items.iter().find(|item| item.text().trim().is_empty());
-    if items.is_empty() || empty.is_some() {
-        let place = empty.map_or(&at.place, |item| &item.place);
-        let fix = "write what aud holds in tokens for this service";
-        report.refuse(place, &key, "is empty", fix);
-        return None;
-    }
-    if let Some(any) = items.iter().find(|item| item.text() == "*") {
-        let text = "\"*\" is compared like any other text: nothing stands for every audience";
-        report.refuse(
-            &any.place,
-            &key,
-            text,
-            "write what aud holds in tokens for this service",
-        );
-        return None;
-    }
-    Some(items.into_iter().map(|item| item.value).collect())
 }
 
 fn lifetime(
@@ -275,12 +260,9 @@ fn tell_apart(
         .places
         .iter()
         .any(|place| first.places.contains(place));
-    if shared && first.issuer == second.issuer {
-        let written = at
-            .value
-            .issuer
-            .as_ref()
-            .map_or(&at.place, |issuer| &issuer.place);
+    if shared && first.maker.overlaps(&second.maker) {
+        let named = at.value.issuer.as_ref().or(at.value.trust_domain.as_ref());
+        let written = named.map_or(&at.place, |named| &named.place);
         let text = format!(
             "issuer {name:?} has the same iss and the same place: a token could be either's"
         );

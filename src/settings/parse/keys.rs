@@ -1,52 +1,14 @@
-//! `issuer.keys` and `issuer.algorithms`, which must fit each other.
+//! `issuer.algorithms`, which must fit `issuer.keys`.
 //!
 //! Whoever can verify with a symmetric key can forge, and a public key used as a shared
 //! secret is known to everybody. So an HS algorithm stands alone and only with `keys.secret`.
 
-use std::path::Path;
-
-use super::value;
 use crate::model::Algorithm;
 use crate::settings::place::{At, Place};
 use crate::settings::problem::{Report, join};
 use crate::settings::raw::RawIssuer;
 use crate::settings::suggest::instead;
 use crate::settings::{KeySource, defaults};
-
-/// The one source of keys.
-pub(super) fn source(
-    raw: &RawIssuer,
-    (table, place): (&str, &Place),
-    folder: &Path,
-    report: &mut Report<'_>,
-) -> Option<KeySource> {
-    const FIX: &str = "write keys = { file = \"...\" } for a JWKS, { pem = \"...\" } for public \
-                       keys, or { secret = \"...\" } for the file with an HS secret";
-    let Some(at) = &raw.keys else {
-        report.missing(table, place, "keys", FIX);
-        return None;
-    };
-    let keys = join(table, "keys");
-    let (file, pem, secret) = (&at.value.file, &at.value.pem, &at.value.secret);
-    let mut path =
-        |at: &At<String>, name: &str| value::path(at, &join(&keys, name), folder, report);
-    match (file, pem, secret) {
-        (Some(at), None, None) => path(at, "file").map(KeySource::JwksFile),
-        (None, Some(at), None) => path(at, "pem").map(KeySource::PemFile),
-        (None, None, Some(at)) => path(at, "secret").map(KeySource::SecretFile),
-        (None, None, None) => {
-            if !report.has_gap(&keys) {
-                report.refuse(&at.place, &keys, "names no source", FIX);
-            }
-            None
-        }
-        _ => {
-            let fix = "keep one of file, pem and secret; another source is another [[issuer]]";
-            report.refuse(&at.place, &keys, "names more than one source", fix);
-            None
-        }
-    }
-}
 
 /// The algorithms, which `keys` must be able to verify.
 pub(super) fn algorithms(

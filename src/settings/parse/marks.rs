@@ -5,7 +5,8 @@
 
 use std::net::IpAddr;
 
-use super::{fingerprint, spiffe};
+use super::fingerprint;
+use crate::model::spiffe;
 use crate::settings::place::{At, List};
 use crate::settings::problem::Report;
 

@@ -4,16 +4,23 @@
 //! used as it is, so it must never let a doubtful value through for lack of a better idea.
 
 mod address;
+mod claim_condition;
 mod fingerprint;
 mod header;
 mod identity;
 mod issuer;
+mod key_source;
 mod keys;
 mod limits;
 mod marks;
+mod path_pattern;
 mod peer;
+mod preset;
+mod route;
+mod route_lint;
 mod sections;
-mod spiffe;
+mod single_use;
+mod token;
 mod token_place;
 mod upstream;
 mod value;
@@ -35,6 +42,10 @@ pub(super) fn settings(
     let tls = sections::tls(raw.tls, folder, report);
     let issuers = issuer::issuers(raw.issuer.unwrap_or_default(), folder, report);
     let peers = peer::peers(raw.peer.unwrap_or_default(), &issuers, report);
+    let deny = sections::deny(&raw.deny.unwrap_or_default(), folder, report);
+    let paths = route::paths(raw.paths.as_ref(), raw.route.is_some(), report);
+    let routes = raw.route.unwrap_or_default();
+    let routes = route::routes(&routes, peers.as_deref(), &issuers, report);
     let upstream_at = raw.upstream.unwrap_or_default();
     let upstream = upstream::upstream(&upstream_at, report);
     let identity = identity::identity(raw.identity.unwrap_or_default(), &issuers, report);
@@ -56,6 +67,9 @@ pub(super) fn settings(
         tls: tls?,
         peers: peers?,
         issuers: issuers.complete()?,
+        deny: deny?,
+        routes: routes?,
+        paths: paths?,
         upstream: upstream?,
         identity: identity?,
         admin: admin?,

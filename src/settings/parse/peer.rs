@@ -11,7 +11,7 @@ use crate::settings::place::{At, Place};
 use crate::settings::problem::{Report, join};
 use crate::settings::raw::RawPeer;
 use crate::settings::suggest::instead;
-use crate::settings::{IssuerIndex, PeerSettings};
+use crate::settings::{HandsOver, IssuerIndex, PeerSettings, XfccElement, defaults};
 
 /// Which peer carries a mark: by kind and canonical text.
 type Owners = HashMap<(&'static str, String), (usize, String)>;
@@ -94,6 +94,7 @@ fn peer(
             "use uri or dns where the certificate has a SAN",
         );
     }
+    let hands_over = hands_over(raw, table, report);
     let issuers = bring(raw, table, &at.place, issuers, report)?;
     if unmarked {
         return None;
@@ -107,7 +108,41 @@ fn peer(
         sha256,
         spki,
         issuers,
+        hands_over: hands_over?,
     })
+}
+
+/// How the peer hands over its client's certificate: `Some(None)` where it does not.
+fn hands_over(raw: &RawPeer, table: &str, report: &mut Report<'_>) -> Option<Option<HandsOver>> {
+    let elements = [
+        ("only", XfccElement::Only),
+        ("last", XfccElement::Last),
+        ("first", XfccElement::First),
+    ];
+    let key = join(table, "xfcc_element");
+    let written = raw.xfcc_element.as_ref();
+    let element = value::word(written, &key, &elements, defaults::XFCC_ELEMENT, report)?;
+    let forms = [
+        ("client-cert", HandsOver::ClientCert),
+        ("xfcc", HandsOver::Xfcc(element)),
+    ];
+    let how = match &raw.hands_over {
+        None => None,
+        Some(at) => {
+            let key = join(table, "hands_over");
+            let default = defaults::XFCC_ELEMENT;
+            Some(value::word(Some(at), &key, &forms, default, report)?)
+        }
+    };
+    // The default may be written anywhere; another word would be an order that nobody follows.
+    if let (Some(at), None | Some(HandsOver::ClientCert)) = (written, how)
+        && at.text() != defaults::XFCC_ELEMENT
+    {
+        let text = "no X-Forwarded-Client-Cert of this peer is looked at";
+        report.refuse(&at.place, &key, text, "write hands_over = \"xfcc\" too");
+        return None;
+    }
+    Some(how)
 }
 
 /// Whose tokens the peer may bring.

@@ -1,4 +1,4 @@
-//! The small sections: `[listen]`, `[tls]`, `[admin]`, `[log]`, `[runtime]`.
+//! The small sections: `[listen]`, `[tls]`, `[deny]`, `[admin]`, `[log]`, `[runtime]`.
 //!
 //! Each becomes its typed form, or `None` after a problem was reported.
 
@@ -10,9 +10,10 @@ use super::{address, value};
 use crate::settings::defaults;
 use crate::settings::place::{At, Number, Place};
 use crate::settings::problem::Report;
-use crate::settings::raw::{RawAdmin, RawListen, RawLog, RawRuntime, RawTls};
+use crate::settings::raw::{RawAdmin, RawDeny, RawListen, RawLog, RawRuntime, RawTls};
 use crate::settings::{
-    AdminSettings, ListenSettings, LogFormat, LogSettings, RuntimeSettings, TlsSettings, TlsVersion,
+    AdminSettings, DenySettings, ListenSettings, LogFormat, LogSettings, RuntimeSettings,
+    TlsSettings, TlsVersion,
 };
 
 pub(super) fn listen(raw: &RawListen, report: &mut Report<'_>) -> Option<ListenSettings> {
@@ -65,6 +66,24 @@ pub(super) fn tls(
         },
         min_version: min_version?,
     })
+}
+
+pub(super) fn deny(
+    at: &At<RawDeny>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Option<DenySettings> {
+    let file = match &at.value.file {
+        Some(file) => Some(value::path(file, "deny.file", folder, report)?),
+        None => None,
+    };
+    // A section that is there and denies nothing is a slip that opens the gate.
+    if file.is_none() && !matches!(at.place, Place::Nowhere) {
+        let fix = "write file = \"...\", the path of the deny list, or take the section out";
+        report.missing("deny", &at.place, "file", fix);
+        return None;
+    }
+    Some(DenySettings { file })
 }
 
 pub(super) fn admin(raw: &RawAdmin, report: &mut Report<'_>) -> Option<AdminSettings> {

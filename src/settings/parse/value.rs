@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::settings::defaults::{Bounded, Bytes, Written};
+use crate::settings::Enforcement;
+use crate::settings::defaults::{self, Bounded, Bytes, Written};
 use crate::settings::place::{At, Number, Place};
 use crate::settings::problem::{Report, join};
 use crate::settings::suggest::{instead, quoted};
@@ -227,4 +228,24 @@ pub(super) fn name(
     }
     taken.insert(text.to_owned(), table.to_owned());
     Some(text.into())
+}
+
+/// `enforce`, with a warning that cannot be overlooked where it lets anything through.
+pub(super) fn enforcement(
+    written: Option<&At<String>>,
+    key: &str,
+    report: &mut Report<'_>,
+) -> Option<Enforcement> {
+    let words = [
+        ("refuse", Enforcement::Refuse),
+        ("report", Enforcement::Report),
+    ];
+    let enforcement = word(written, key, &words, defaults::ENFORCE, report)?;
+    if let (Some(at), Enforcement::Report) = (written, enforcement) {
+        let text = "report mode: what would be refused is let through, and every request that comes \
+                    this way reaches the service";
+        let fix = "write \"refuse\" once sidegate_would_refuse_total stands still";
+        report.warn(&at.place, key, text, fix);
+    }
+    Some(enforcement)
 }

@@ -31,11 +31,16 @@ minutes.
 | `stranger.*` | a certificate of the right CA that no `[[peer]]` lists |
 | `foreign.*` | the right name from a wrong CA |
 | `expired.*`, `revoked.*` | the right name, an hour too late, and on the CRL |
-| `jwks.json` | the public keys of `main`: `current` (ES256) and `next` (RS256) |
+| `jwks.json` | the public keys of `main`: `current` (ES256), `next` (RS256) and `previous` (ES256) |
 | `partner-jwks.json` | the public key of `partner` (EdDSA) |
-| `signing.key`, `next-signing.key` | the private keys of `main` |
+| `signing.key`, `next-signing.key`, `previous-signing.key` | the private keys of `main` |
 | `partner-signing.key` | the private key of `partner` |
-| `token` | a good token of `main` about `ada` |
+| `token`, `next.token`, `previous.token` | good tokens of `main` about `ada`, one for each key |
+| `partner.token` | a good token of `partner` about `grace`, for `X-Partner-Assertion` |
+| `expired.token` | a token of `main`, ten minutes too late |
+
+The CAs say `sidegate development only` in their names; a gate that believes one and listens beyond
+loopback warns at the start.
 
 A new token: `sidegate dev token --key signing.key --kid current`
 ";

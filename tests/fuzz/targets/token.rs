@@ -36,7 +36,7 @@ static SETUP: LazyLock<(Checker, Policy, Peer)> = LazyLock::new(|| {
     let jwks = SigningKey::jwks(&[&key]).unwrap();
     let (ring, _) = KeyRing::from_jwks(jwks.as_bytes(), &[Algorithm::Es256]).unwrap();
     let (_, reader) = live(Some(ring));
-    let policy = Policy::build(&settings, vec![reader]);
+    let policy = Policy::of_issuers(&settings.issuers, settings.limits.token_bytes, vec![reader]);
     let peer = Peer::for_test("front", &["main"]);
     (Checker::new(&settings.limits), policy, peer)
 });

@@ -3,7 +3,8 @@
 use sidegate::lab::SigningKey;
 use sidegate::model::Algorithm;
 use sidegate::model::Denial::{
-    AlgorithmRefused, KeyMismatch, KeyUnknown, SignatureInvalid, TokenHeaderRefused, TokenMalformed,
+    AlgorithmRefused, KeyMismatch, KeyUnknown, SignatureInvalid, TokenHeaderRefused,
+    TokenMalformed, TokenTypeRefused,
 };
 
 use super::Table;
@@ -13,6 +14,7 @@ pub(super) fn add(table: &mut Table<'_>) {
     algorithms(table);
     confusion(table);
     kids(table);
+    kinds(table);
     extensions(table);
     repeated(table);
 }
@@ -200,6 +202,24 @@ fn kids(table: &mut Table<'_>) {
     );
     let foreign_kid = r#"{"alg":"ES256","kid":"partner-1"}"#;
     table.header(KeyUnknown, "kid is a key of another issuer", foreign_kid);
+}
+
+fn kinds(table: &mut Table<'_>) {
+    for typ in [
+        "logout+jwt",
+        "dpop+jwt",
+        "secevent+jwt",
+        "application/jose+json",
+        "absent",
+        "",
+    ] {
+        let header = format!(r#"{{"alg":"ES256","kid":"pomerium-1","typ":"{typ}"}}"#);
+        table.header(
+            TokenTypeRefused,
+            format!("a token of type {typ:?}"),
+            &header,
+        );
+    }
 }
 
 fn extensions(table: &mut Table<'_>) {

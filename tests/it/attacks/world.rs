@@ -11,7 +11,8 @@ use http::HeaderName;
 use sidegate::lab::{SigningKey, TokenSpec};
 use sidegate::model::{Algorithm, Timestamp};
 use sidegate::settings::{
-    IssuerIndex, IssuerSettings, KeySource, SubjectRule, TokenPlace, TokenToUpstream,
+    AudienceRule, Enforcement, IssuerIndex, IssuerSettings, KeySource, Maker, SenderRule,
+    SubjectRule, TokenForm, TokenPlace, TokenToUpstream, TypeRule,
 };
 use tempfile::TempDir;
 
@@ -147,6 +148,8 @@ impl World {
             IssuerSettings {
                 algorithms: vec![Algorithm::Es384],
                 leeway: Duration::ZERO,
+                stream_grace: Duration::ZERO,
+                single_use: None,
                 max_lifetime: Duration::from_secs(600),
                 subject: SubjectRule::MayBeEmpty,
                 ..pinned
@@ -295,15 +298,22 @@ fn issuer(
 ) -> IssuerSettings {
     IssuerSettings {
         name: name.into(),
-        issuer: issuer.to_owned(),
-        audience: audience.iter().map(|it| (*it).to_owned()).collect(),
+        preset: None,
+        maker: Maker::Issuer(issuer.to_owned()),
+        audience: AudienceRule::OneOf(audience.iter().map(|it| (*it).to_owned()).collect()),
+        form: TokenForm::Jwt,
+        types: TypeRule::default(),
+        sender: SenderRule::IfBound,
         algorithms: vec![Algorithm::Es256],
         keys,
         places: vec![place],
         token_to_upstream: TokenToUpstream::Remove,
         leeway: Duration::from_secs(30),
+        stream_grace: Duration::ZERO,
+        single_use: None,
         max_lifetime: Duration::from_secs(3600),
         subject: SubjectRule::Required,
+        enforcement: Enforcement::Refuse,
         companions: Vec::new(),
     }
 }

@@ -4,11 +4,14 @@
 // Each test module uses its part.
 #![allow(dead_code, reason = "each test module uses its part of the harness")]
 
+pub(crate) mod docker;
+pub(crate) mod key_server;
 pub(crate) mod peer;
 pub(crate) mod plain;
 pub(crate) mod process;
 pub(crate) mod service;
 pub(crate) mod street;
+pub(crate) mod ticking;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,15 +56,32 @@ impl Town {
         Self::before(echo, &upstream, change).await
     }
 
+    /// The standard world under another configuration: what `config` makes of the service's address.
+    pub(crate) async fn start_as(config: impl FnOnce(&str) -> String) -> Self {
+        let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+        let upstream = echo.address.to_string();
+        Self::before(echo, &upstream, |_| config(&upstream)).await
+    }
+
     /// The same in front of another service than `echo`.
     pub(crate) async fn before(
         echo: Echo,
         upstream: &str,
         change: impl FnOnce(String) -> String,
     ) -> Self {
+        Self::prepared(echo, upstream, |_, config| change(config)).await
+    }
+
+    /// The same, for a configuration that names files which must be there at the start.
+    pub(crate) async fn prepared(
+        echo: Echo,
+        upstream: &str,
+        prepare: impl FnOnce(&World, String) -> String,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let world = World::create(folder.path(), Timestamp::now()).unwrap();
-        let gate = run(&world, change(world.config(ANY, ANY, upstream))).await;
+        let config = prepare(&world, world.config(ANY, ANY, upstream));
+        let gate = run(&world, config).await;
         Self {
             world,
             echo,

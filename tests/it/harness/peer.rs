@@ -59,6 +59,11 @@ pub(crate) async fn legacy(socket: Option<&Path>) -> Option<Service> {
     service("legacy.py", None, &address).await
 }
 
+/// `wsgi_service.py`.
+pub(crate) async fn wsgi() -> Option<Service> {
+    service("wsgi_service.py", None, "0").await
+}
+
 /// `ws_service.py`.
 pub(crate) async fn websocket_service() -> Option<Service> {
     service("ws_service.py", Some("websockets"), "0").await
@@ -112,6 +117,28 @@ pub(crate) fn python(script: &str, module: Option<&str>) -> Option<Command> {
     let mut command = Command::new(python);
     command.arg(Path::new(ROOT).join("tests/peers").join(script));
     Some(command)
+}
+
+/// nginx as a service: its pages below `/admin` say `PROTECTED`, all others `OPEN`.
+pub(crate) async fn nginx_service() -> Option<Service> {
+    let program = installed("nginx")?;
+    let starting = start("nginx", |folder| {
+        let port = free_port();
+        let values = [
+            ("LISTEN", port.to_string()),
+            ("DIR", folder.to_str().unwrap().to_owned()),
+        ];
+        let config = fill("nginx_upstream.conf.in", folder, &values);
+        let mut command = Command::new(&program);
+        command.args(["-e", "stderr", "-p"]).arg(folder);
+        command.arg("-c").arg(config);
+        (command, vec![port])
+    });
+    let (peer, ports) = starting.await;
+    Some(Service {
+        upstream: local(ports[0]).to_string(),
+        _peer: peer,
+    })
 }
 
 impl Front {
@@ -347,15 +374,22 @@ pub(crate) fn installed(program: &str) -> Option<PathBuf> {
     found
 }
 
-/// Says so loudly, in a file that `make test` shows last.
 fn skip(what: &str) {
+    missing(
+        &format!("{what} is not installed"),
+        "tests/setup installs it",
+    );
+}
+
+/// Notes the test as skipped, loudly, in a file that `make test` shows last.
+pub(crate) fn missing(what: &str, remedy: &str) {
     assert!(
         env::var_os("CI").is_none(),
-        "{what} is not installed, and CI skips nothing: run tests/setup"
+        "{what}, and CI skips nothing: {remedy}"
     );
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
-    let line = format!("SKIPPED: {test}: {what} is not installed; tests/setup installs it\n");
+    let line = format!("SKIPPED: {test}: {what}; {remedy}\n");
     eprint!("{line}");
     let summary = Path::new(ROOT).join("target/skipped-tests.txt");
     let file = OpenOptions::new().append(true).create(true).open(summary);

@@ -34,15 +34,24 @@ impl Gate {
 
     /// The same, started by this shell script, which finds the command in its arguments.
     pub(crate) async fn under(script: &str, upstream: &str, more: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let more = with_level(more);
+        let change = |_: &World, config| format!("{config}\n{more}");
+        Self::within(fresh_world(), script, upstream, change).await
+    }
+
+    /// The same in a world that was made before, with its configuration changed.
+    pub(crate) async fn within(
+        (world, folder): (World, TempDir),
+        script: &str,
+        upstream: &str,
+        change: impl Fn(&World, String) -> String,
+    ) -> Self {
         let starting = peer::start("sidegate", |_| {
             let ports = vec![free_port(), free_port()];
             let address = |port| local(port).to_string();
             let config = world.config(&address(ports[0]), &address(ports[1]), upstream);
-            world
-                .write("sidegate.toml", &format!("{config}\n{}", with_level(more)))
-                .unwrap();
+            let config = change(&world, config);
+            world.write("sidegate.toml", &config).unwrap();
             let mut command = Command::new("sh");
             command.args([
                 "-c",
@@ -105,6 +114,11 @@ impl Gate {
         sample.unwrap_or_else(|| panic!("no sample {name}"))
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.peer.pid()
+    }
+
     /// Its resident memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.peer.pid())).unwrap();
@@ -142,8 +156,15 @@ impl Gate {
     }
 }
 
+/// A world of its own, and the folder that goes with it.
+pub(crate) fn fresh_world() -> (World, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    (world, folder)
+}
+
 /// A number that no other token has, so that none is found in a cache.
-fn unique() -> String {
+pub(crate) fn unique() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed).to_string()

@@ -142,9 +142,9 @@ address = "0.0.0.0:1""#,
     ),
     (
         "",
-        r#"[route]
-path = "/""#,
-        "sidegate.toml:20:2: route: unknown key; the sections are: `listen`, `tls`, `peer`, `issuer`, `upstream`, `identity`, `admin`, `limits`, `timeouts`, `shutdown`, `log`, `runtime`",
+        r#"[cors]
+origin = "*""#,
+        "sidegate.toml:20:2: cors: unknown key; the sections are: `listen`, `tls`, `peer`, `issuer`, `route`, `paths`, `deny`, `upstream`, `identity`, `admin`, `limits`, `timeouts`, `shutdown`, `log`, `runtime`",
     ),
     (
         r#"keys = { file = "jwks.json" }"#,
@@ -153,8 +153,8 @@ path = "/""#,
     ),
     (
         r#"keys = { file = "jwks.json" }"#,
-        r#"keys = { url = "https://idp.example/jwks" }"#,
-        "sidegate.toml:15:10: issuer[0].keys.url: unknown key; `issuer[0].keys` may hold: `file`, `pem`, `secret`",
+        r#"keys = { jwks = "https://idp.example/jwks" }"#,
+        "sidegate.toml:15:10: issuer[0].keys.jwks: unknown key; `issuer[0].keys` may hold: `file`, `pem`, `directory`, `secret`, `url`, `discovery`, `pem_url`, `format`, `ca`, `certificate`, `private_key`, `server_name`, `refresh`, `max_stale`",
     ),
     (
         r#"keys = { file = "jwks.json" }"#,
@@ -255,7 +255,7 @@ min_version = 1.2"#,
         r#"keys = { file = "jwks.json" }
 "#,
         "",
-        r#"sidegate.toml:11:1: issuer[0].keys: missing; write keys = { file = "..." } for a JWKS, { pem = "..." } for public keys, or { secret = "..." } for the file with an HS secret"#,
+        r#"sidegate.toml:11:1: issuer[0].keys: missing; write keys = { url = "https://..." } or { file = "..." } for a JWKS, { pem = "..." } for public keys, or { secret = "..." } for the file with an HS secret"#,
     ),
     (
         r#"address = "127.0.0.1:8080"
@@ -413,12 +413,107 @@ keys = { secret = "hs.key" }"#,
     (
         r#"keys = { file = "jwks.json" }"#,
         r#"keys = { file = "jwks.json", pem = "idp.pem" }"#,
-        "sidegate.toml:15:8: issuer[0].keys: names more than one source; keep one of file, pem and secret; another source is another [[issuer]]",
+        "sidegate.toml:15:8: issuer[0].keys: names more than one source; keep one of url, discovery, pem_url, file, pem, directory and secret; another source is another [[issuer]]",
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "http://idp.example/jwks.json" }"#,
+        r#"sidegate.toml:15:16: issuer[0].keys.url: plain http leaves this machine, and whoever is on the way could give his own keys; write https://; plain http only to 127.0.0.1, [::1] or localhost"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://me:hush@idp.example/jwks.json" }"#,
+        r#"sidegate.toml:15:16: issuer[0].keys.url: holds user information, which logs would show; write it without; a server that asks who fetches gets certificate"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://idp.example/jwks.json#a" }"#,
+        r#"sidegate.toml:15:16: issuer[0].keys.url: holds a fragment, which is never sent; write it without"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "/jwks.json" }"#,
+        r#"sidegate.toml:15:16: issuer[0].keys.url: is no absolute URL of printable ASCII; write one such as "https://idp.example/jwks.json""#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://idp.example/jwks.json", format = "jwk" }"#,
+        r#"sidegate.toml:15:58: issuer[0].keys.format: "jwk" is not known here; did you mean `jwks`?"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://idp.example/jwks.json", certificate = "tls.crt" }"#,
+        r#"sidegate.toml:15:63: issuer[0].keys.certificate: stands without its private key; write private_key = "..." beside it"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://idp.example/jwks.json", private_key = "tls.key" }"#,
+        r#"sidegate.toml:15:63: issuer[0].keys.private_key: stands without its certificate; write certificate = "..." beside it"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://idp.example/jwks.json", server_name = "a b" }"#,
+        r#"sidegate.toml:15:63: issuer[0].keys.server_name: "a b" is no name of a server; write a DNS name or an IP address that the server's certificate holds"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://idp.example/jwks.json", refresh = "1s" }"#,
+        r#"sidegate.toml:15:59: issuer[0].keys.refresh: out of range; write "30s" to "24h"; the default is "10m""#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { url = "https://idp.example/jwks.json", max_stale = "5m" }"#,
+        r#"sidegate.toml:15:61: issuer[0].keys.max_stale: is shorter than refresh; write a longer max_stale: keys would end between two fetches"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { file = "jwks.json", ca = "ca.crt" }"#,
+        r#"sidegate.toml:15:35: issuer[0].keys.ca: has no meaning beside file; remove it; it goes with url and discovery and pem_url"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { pem = "idp.pem", format = "pem-map" }"#,
+        r#"sidegate.toml:15:36: issuer[0].keys.format: has no meaning beside pem; remove it; it goes with url and file"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { discovery = "https://idp.example", server_name = "idp" }"#,
+        r#"sidegate.toml:15:59: issuer[0].keys.server_name: has no meaning beside discovery; remove it; it goes with url and pem_url"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { discovery = "https://idp.example/" }"#,
+        r#"sidegate.toml:15:22: issuer[0].keys.discovery: is not the issuer of this section; write the same text in both: the provider's issuer, as its tokens have it"#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { pem_url = "https://keys.example/{kid}.pem" }"#,
+        r#"sidegate.toml:15:20: issuer[0].keys.pem_url: does not end with /{kid}; write {kid} once, as the whole last segment of the path: "https://keys.example/{kid}""#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { pem_url = "https://keys.example/{kid}/{kid}" }"#,
+        r#"sidegate.toml:15:20: issuer[0].keys.pem_url: does not end with /{kid}; write {kid} once, as the whole last segment of the path: "https://keys.example/{kid}""#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { pem_url = "https://keys.example/?id={kid}" }"#,
+        r#"sidegate.toml:15:20: issuer[0].keys.pem_url: does not end with /{kid}; write {kid} once, as the whole last segment of the path: "https://keys.example/{kid}""#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { pem_url = "https://{kid}" }"#,
+        r#"sidegate.toml:15:20: issuer[0].keys.pem_url: is no absolute URL of printable ASCII; write one such as "https://idp.example/jwks.json""#,
+    ),
+    (
+        r#"keys = { file = "jwks.json" }"#,
+        r#"keys = { pem_url = "http://keys.example/{kid}" }"#,
+        r#"sidegate.toml:15:20: issuer[0].keys.pem_url: plain http leaves this machine, and whoever is on the way could give his own keys; write https://; plain http only to 127.0.0.1, [::1] or localhost"#,
     ),
     (
         r#"keys = { file = "jwks.json" }"#,
         "keys = {}",
-        r#"sidegate.toml:15:8: issuer[0].keys: names no source; write keys = { file = "..." } for a JWKS, { pem = "..." } for public keys, or { secret = "..." } for the file with an HS secret"#,
+        r#"sidegate.toml:15:8: issuer[0].keys: names no source; write keys = { url = "https://..." } or { file = "..." } for a JWKS, { pem = "..." } for public keys, or { secret = "..." } for the file with an HS secret"#,
     ),
     (
         r#"keys = { file = "jwks.json" }"#,
@@ -603,6 +698,118 @@ arrays = "csv""#,
 strip_headers = ["x-*-id"]"#,
         r#"sidegate.toml:21:18: identity.strip_headers: "x-*-id" has a * before its end; write the * last, or list every name"#,
     ),
+    // What the service is told beside headers for single claims
+    (
+        "",
+        r#"[identity]
+claims = ["sub"]"#,
+        r#"sidegate.toml:21:10: identity.claims: there is no header to hold them; write claims_header = "X-Auth-Claims" too, or take the line out"#,
+    ),
+    (
+        "",
+        r#"[identity]
+claims_header = "X-Auth-Claims"
+claims = []"#,
+        r#"sidegate.toml:22:10: identity.claims: is empty; name at least one claim, or take the line out for all"#,
+    ),
+    (
+        "",
+        r#"[identity]
+claims_header = "X_User"
+headers = { X-User = "sub" }"#,
+        r#"sidegate.toml:21:17: identity.claims_header: many services read it and "X-User" as one; keep one of the two"#,
+    ),
+    (
+        "",
+        r#"[identity]
+claims_header = "Client-Cert""#,
+        r#"sidegate.toml:21:17: identity.claims_header: this header already means something else; write a name of its own, such as X-Auth-Subject"#,
+    ),
+    (
+        "",
+        r#"[identity]
+client_cert = ["pem"]"#,
+        r#"sidegate.toml:21:16: identity.client_cert: "pem" is not known here; write one of: `client-cert`, `xfcc`"#,
+    ),
+    // Presets, and what tokens must say
+    (
+        r#"issuers = ["idp"]"#,
+        r#"issuers = ["idp"]
+xfcc_element = "last""#,
+        r#"sidegate.toml:10:16: peer[0].xfcc_element: no X-Forwarded-Client-Cert of this peer is looked at; write hands_over = "xfcc" too"#,
+    ),
+    (
+        r#"issuers = ["idp"]"#,
+        r#"issuers = ["idp"]
+hands_over = "x-forwarded-client-cert""#,
+        r#"sidegate.toml:10:14: peer[0].hands_over: "x-forwarded-client-cert" is not known here; write one of: `client-cert`, `xfcc`"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+preset = "pomerum""#,
+        r#"sidegate.toml:13:10: issuer[0].preset: "pomerum" is no preset; did you mean `pomerium`?"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+preset = "aws-alb""#,
+        r#"sidegate.toml:11:1: issuer[0].signer: missing; write signer = ["arn:..."], the ARN of your load balancer: AWS signs for every customer with the same keys"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+preset = "jwt-svid""#,
+        r#"sidegate.toml:11:1: issuer[0].trust_domain: missing; write trust_domain = "prod.example": whose workloads these are"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+preset = "spike""#,
+        r#"sidegate.toml:13:10: issuer[0].algorithms: HS algorithms need keys.secret; write keys = { secret = "..." }, the path of the secret's file"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+trust_domain = "spiffe://prod.example""#,
+        r#"sidegate.toml:13:16: issuer[0].trust_domain: "spiffe://prod.example" has a scheme; write the name alone, such as prod.example"#,
+    ),
+    (
+        r#"audience = ["api"]"#,
+        r#"audience = "absent""#,
+        r#"sidegate.toml:14:12: issuer[0].audience: tokens without aud are for anybody, where public keys verify them; write what aud holds in tokens for this service"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+signer = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/b""#,
+        r#"sidegate.toml:13:10: issuer[0].signer: no other form of token has a signer; write form = "aws-alb" (preset = "aws-alb" does), or take the line out"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+form = "aws-alb"
+signer = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/*""#,
+        r#"sidegate.toml:14:10: issuer[0].signer: "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/*" is no ARN of a load balancer; write the whole ARN: arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/NAME/ID"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+typ = []"#,
+        r#"sidegate.toml:13:7: issuer[0].typ: is empty; write the kinds of token that are meant, such as "at+jwt" or "JWT""#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+typ = ["at+jwt; a=b"]"#,
+        r#"sidegate.toml:13:8: issuer[0].typ: "at+jwt; a=b" is no media type; write one such as "at+jwt" or "JWT", or "absent" for none"#,
+    ),
+    (
+        r#"name = "idp""#,
+        r#"name = "idp"
+sender_constrained = "yes""#,
+        r#"sidegate.toml:13:22: issuer[0].sender_constrained: "yes" is not known here; write one of: `if-bound`, `required`"#,
+    ),
     // [limits], [timeouts], [log], [runtime]
     (
         "",
@@ -638,5 +845,58 @@ level = "verbose""#,
         r#"[runtime]
 threads = "many""#,
         r#"sidegate.toml:21:11: runtime.threads: "many" is no number; write a whole number, or "auto""#,
+    ),
+    // Report mode
+    (
+        "name = \"idp\"",
+        "name = \"idp\"\nenforce = \"off\"",
+        r#"sidegate.toml:13:11: issuer[0].enforce: "off" is not known here; write one of: `refuse`, `report`"#,
+    ),
+    (
+        "",
+        "[[route]]\npath = \"/**\"\nenforce = \"reprot\"",
+        r#"sidegate.toml:22:11: route[0].enforce: "reprot" is not known here; did you mean `report`?"#,
+    ),
+    // The deny list
+    (
+        "",
+        "[deny]",
+        r#"sidegate.toml:20:1: deny.file: missing; write file = "...", the path of the deny list, or take the section out"#,
+    ),
+    (
+        "",
+        "[deny]\nfile = \"\"",
+        r#"sidegate.toml:21:8: deny.file: is no path; write the path of a file"#,
+    ),
+    (
+        "",
+        "[deny]\nlist = \"deny.list\"",
+        r#"sidegate.toml:21:1: deny.list: unknown key; `deny` may hold: `file`"#,
+    ),
+    // Tokens that pass once
+    (
+        "audience = [\"api\"]",
+        "audience = [\"api\"]\nsingle_use = 1",
+        r#"sidegate.toml:15:14: issuer[0].single_use: true or false or a table is needed here, not a whole number; write for example single_use = false"#,
+    ),
+    (
+        "audience = [\"api\"]",
+        "audience = [\"api\"]\nsingle_use = { when_full = \"forget\" }",
+        r#"sidegate.toml:15:28: issuer[0].single_use.when_full: "forget" is not known here; write one of: `refuse`, `forget-oldest`"#,
+    ),
+    (
+        "audience = [\"api\"]",
+        "audience = [\"api\"]\nsingle_use = { remember = 0 }",
+        r#"sidegate.toml:15:27: issuer[0].single_use.remember: out of range; write 1 to 10000000; the default is 100000"#,
+    ),
+    (
+        "audience = [\"api\"]",
+        "audience = [\"api\"]\nsingle_use = { grace = \"1s\" }",
+        r#"sidegate.toml:15:16: issuer[0].single_use.grace: unknown key; `issuer[0].single_use` may hold: `remember`, `when_full`, `retry_grace`"#,
+    ),
+    (
+        "audience = [\"api\"]",
+        "audience = [\"api\"]\nstream_grace = \"25h\"",
+        r#"sidegate.toml:15:16: issuer[0].stream_grace: out of range; write "0s" to "24h"; the default is "0s""#,
     ),
 ];

@@ -25,9 +25,17 @@ fn keys() -> Vec<(String, String, Value)> {
     keys.collect()
 }
 
-/// [`BASE`] with `value` for one key.
+/// [`BASE`], with a section of this name where it has to be there for a key of it.
+fn base(section: &str) -> String {
+    match section {
+        "route" => format!("{BASE}\n[[route]]\npath = \"/**\"\n"),
+        _ => BASE.to_owned(),
+    }
+}
+
+/// The same with `value` for one key.
 fn with(section: &str, key: &str, value: &Value) -> String {
-    let mut table: toml::Table = BASE.parse().unwrap();
+    let mut table: toml::Table = base(section).parse().unwrap();
     let value = toml::Value::try_from(value).unwrap();
     let entry = table
         .entry(section)
@@ -80,10 +88,10 @@ fn every_key_is_described_and_closed() {
 
 #[test]
 fn every_default_in_the_schema_is_the_one_that_holds() {
-    let (plain, _) = starts(BASE);
     let mut defaults = 0;
     for (section, key, about) in keys() {
         if let Some(default) = about.get("default") {
+            let (plain, _) = starts(&base(&section));
             let (settings, _) = starts(&with(&section, &key, default));
             assert_eq!(
                 format!("{settings:?}"),
@@ -96,13 +104,35 @@ fn every_default_in_the_schema_is_the_one_that_holds() {
     assert!(defaults > 30, "{defaults}");
 }
 
+/// What a word cannot stand without.
+fn with_what_it_needs(text: String, word: &Value) -> String {
+    let keys = "[issuer.keys]\nfile = \"jwks.json\"\n";
+    assert!(text.contains(keys), "{text}");
+    match word.as_str() {
+        Some("aws-alb") => text.replacen(
+            "[[issuer]]",
+            "[[issuer]]\nsigner = \"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/b\"",
+            1,
+        ),
+        Some("jwt-svid") => {
+            text.replacen("[[issuer]]", "[[issuer]]\ntrust_domain = \"prod.example\"", 1)
+        }
+        Some("last" | "first") => {
+            text.replacen("[[peer]]", "[[peer]]\nhands_over = \"xfcc\"", 1)
+        }
+        Some("spike") => text.replacen(keys, "[issuer.keys]\nsecret = \"hs.key\"\n", 1),
+        _ => text,
+    }
+}
+
 #[test]
 fn every_word_and_bound_in_the_schema_is_accepted() {
     for (section, key, about) in keys() {
         let words = about["enum"].as_array().cloned().unwrap_or_default();
         let bounds = ["minimum", "maximum"].map(|bound| about.get(bound).cloned());
         for value in words.iter().chain(bounds.iter().flatten()) {
-            starts(&with(&section, &key, value));
+            let text = with(&section, &key, value);
+            starts(&with_what_it_needs(text, value));
         }
     }
 }
@@ -119,4 +149,5 @@ fn the_example_and_the_reference_name_every_key() {
         assert!(reference.contains(&format!("[{section}]")), "{section}");
     }
     assert!(reference.contains("| `keys.secret` | "));
+    assert!(reference.contains("| `claims.NAME.equals` | "));
 }

@@ -2,18 +2,59 @@
 //!
 //! Compared byte by byte later on, so an ID that could be spelled in two ways is refused here.
 
+use std::fmt;
+
 /// The scheme and what follows it.
-pub(super) const SCHEME: &str = "spiffe://";
+pub const SCHEME: &str = "spiffe://";
 
 const LONGEST_ID: usize = 2048;
 const LONGEST_TRUST_DOMAIN: usize = 255;
+
+/// The name of a trust domain (SPIFFE-ID 2.1): whose workloads they are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TrustDomain(String);
+
+impl TrustDomain {
+    /// Reads a name such as `prod.example`, without scheme and path.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, (&'static str, &'static str)> {
+        let fix = "write the name alone, such as prod.example";
+        if text.contains(SCHEME) {
+            return Err(("has a scheme", fix));
+        }
+        if text.contains('/') {
+            return Err(("has a path", fix));
+        }
+        check_domain(text)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether `id` is the well-formed SPIFFE ID of a workload of this trust domain.
+    #[must_use]
+    pub fn holds(&self, id: &str) -> bool {
+        // SECURITY: the whole name, up to the slash: `prod.example` does not hold what
+        // `prod.example.evil` says. Guarded by `a_trust_domain_holds_its_own_workloads_alone`.
+        let rest = id.strip_prefix(SCHEME);
+        let domain = rest.and_then(|rest| rest.split_once('/'));
+        domain.is_some_and(|(domain, _)| domain == self.0) && check(id).is_ok()
+    }
+}
+
+impl fmt::Display for TrustDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// Checks a whole ID that starts with [`SCHEME`] and names a workload.
 ///
 /// # Errors
 ///
 /// What is wrong, and what to write instead.
-pub(super) fn check(id: &str) -> Result<(), (&'static str, &'static str)> {
+pub fn check(id: &str) -> Result<(), (&'static str, &'static str)> {
     let rest = id.strip_prefix(SCHEME).unwrap_or_default();
     if id.len() > LONGEST_ID {
         return Err(("is longer than 2048 bytes", "use a shorter path"));
@@ -98,6 +139,30 @@ mod tests {
             "spiffe://d/...",
         ] {
             assert_eq!(check(id), Ok(()), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_trust_domain_holds_its_own_workloads_alone() {
+        let domain = TrustDomain::parse("prod.example").unwrap();
+        assert!(domain.holds("spiffe://prod.example/ns/a"));
+        for id in [
+            "spiffe://prod.example.evil/ns/a",
+            "spiffe://prod.exampl/ns/a",
+            "spiffe://evil/prod.example/a",
+            "spiffe://PROD.example/ns/a",
+            "spiffe://prod.example",
+            "spiffe://prod.example/",
+            "spiffe://prod.example/a/../b",
+            "SPIFFE://prod.example/ns/a",
+            "https://prod.example/ns/a",
+            "prod.example/ns/a",
+            "",
+        ] {
+            assert!(!domain.holds(id), "{id}");
+        }
+        for text in ["spiffe://d", "d/a", "", "D", "d:1", "u@d"] {
+            assert!(TrustDomain::parse(text).is_err(), "{text}");
         }
     }
 

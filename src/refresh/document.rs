@@ -1,0 +1,128 @@
+//! The task of an issuer whose keys are one document: fetches it in time and when asked, publishes
+//! what differs, and takes back what was not confirmed for too long.
+
+use tokio::sync::watch;
+
+use super::asking::{Ended, State, Wanted};
+use super::obtain::{Memory, ObtainError, Obtained, obtain};
+use super::schedule::Schedule;
+use super::{Job, until};
+use crate::settings::DocumentPlace;
+
+/// The task.
+#[derive(Debug)]
+pub(super) struct Document {
+    job: Job,
+    place: DocumentPlace,
+    schedule: Schedule,
+    memory: Memory,
+}
+
+impl Document {
+    pub(super) fn new(job: Job, place: DocumentPlace) -> Self {
+        let now = job.asking.now();
+        let mut schedule = Schedule::new(job.keys.pace, now, (job.dice)());
+        if job.asking.keys().current().value.is_some() {
+            schedule = schedule.serving(now);
+        }
+        Self {
+            job,
+            place,
+            schedule,
+            memory: Memory::default(),
+        }
+    }
+
+    /// Works for ever.
+    pub(super) async fn run(mut self: Box<Self>) {
+        let began = self.job.asking.began();
+        let mut wishes = self.job.asking.wishes();
+        loop {
+            tokio::select! {
+                // An end that is due comes before the fetch that is due with it: a fetch takes time.
+                biased;
+                () = until(began, self.schedule.ends()) => self.end(),
+                () = until(began, Some(self.schedule.due())) => self.round().await,
+                true = wished(&mut wishes) => self.round().await,
+            }
+        }
+    }
+
+    async fn round(&mut self) {
+        let Job {
+            keys,
+            iss,
+            algorithms,
+            asking,
+            ..
+        } = &self.job;
+        asking.begins(&Wanted::Whole);
+        let now = asking.now();
+        let expected = (&**iss, &**algorithms);
+        let obtained = obtain(&self.place, keys, expected, &mut self.memory, now).await;
+        let ended = match obtained {
+            Ok(obtained) => self.good(obtained),
+            Err(error) => self.bad(&error),
+        };
+        // Last: whoever waits finds what is published.
+        self.job.asking.ended(&Wanted::Whole, ended);
+    }
+
+    fn good(&mut self, obtained: Obtained) -> Ended {
+        let job = &mut self.job;
+        let current = job.asking.keys().current();
+        match obtained.ring {
+            Some((ring, warnings))
+                if !current
+                    .value
+                    .as_ref()
+                    .is_some_and(|in_force| in_force.is_same_as(&ring)) =>
+            {
+                let told = job.asking.keys().clone();
+                let generation = job.publisher.publish(Some(ring));
+                if let Some(ring) = &told.current().value {
+                    job.teller.published(generation, ring, &warnings);
+                }
+            }
+            // The same keys make no new generation: verdicts that are remembered stay good.
+            Some(_) | None => job.teller.confirmed(current.generation),
+        }
+        let roll = (job.dice)();
+        self.schedule
+            .succeeded(job.asking.now(), obtained.freshness.0, roll);
+        Ended::Answered
+    }
+
+    fn bad(&mut self, error: &ObtainError) -> Ended {
+        let job = &mut self.job;
+        let wish = match error {
+            ObtainError::Fetch(error) => error.fault.retry_after(),
+            ObtainError::Keys { .. } | ObtainError::Discovery { .. } => None,
+        };
+        let has_keys = job.asking.keys().current().value.is_some();
+        job.teller.failed(error, has_keys);
+        let now = job.asking.now();
+        self.schedule.failed(now, wish, (job.dice)());
+        // Requests must not undo the back-off: ten thousand gates that ask whenever their cooldown
+        // allows keep a slow server from ever getting up (docs/explanation/fleet.md).
+        job.asking.pause(self.schedule.due().saturating_sub(now));
+        Ended::Failed
+    }
+
+    /// The keys were not confirmed for too long: from here on there are none.
+    fn end(&mut self) {
+        self.schedule
+            .ended(self.job.asking.now(), (self.job.dice)());
+        self.memory.forget();
+        // SECURITY: guarded by `keys_that_were_not_confirmed_for_too_long_are_not_used`.
+        self.job.publisher.publish(None);
+        self.job.teller.ended();
+    }
+}
+
+/// Completes when somebody has asked; `false` when nobody can any more.
+async fn wished(wishes: &mut watch::Receiver<State>) -> bool {
+    // A function of its own, so that the lock on the state is not held while it is answered.
+    let asked = wishes.wait_for(|state| !state.wanted.is_empty()).await;
+    asked.is_ok()
+}

@@ -1,0 +1,117 @@
+//! What became of a fetch, told in the log, the metrics and on the status page, as for files.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use super::{Surroundings, object};
+use crate::jwks::{KeyRing, KeyWarning};
+use crate::model::Timestamp;
+use crate::observe::{Fetch, Metrics, Reloads, Told};
+use crate::reload::Generation;
+
+/// Tells of one issuer.
+#[derive(Debug)]
+pub(super) struct Teller {
+    issuer: Arc<str>,
+    object: String,
+    metrics: Arc<Metrics>,
+    reloads: Reloads,
+    clock: fn() -> Timestamp,
+    /// Whether the last thing told was a failure.
+    failing: bool,
+}
+
+impl Teller {
+    pub(super) fn new(issuer: &Arc<str>, around: &Surroundings) -> Self {
+        around.metrics.prepare_fetches(issuer);
+        Self {
+            issuer: Arc::clone(issuer),
+            object: object(issuer),
+            metrics: Arc::clone(&around.metrics),
+            reloads: around.reloads.clone(),
+            clock: around.clock,
+            failing: false,
+        }
+    }
+
+    /// Other keys came into force.
+    pub(super) fn published(
+        &mut self,
+        generation: Generation,
+        ring: &KeyRing,
+        warnings: &[KeyWarning],
+    ) {
+        for warning in warnings {
+            tracing::warn!(issuer = &*self.issuer, %warning, "a key is not used");
+        }
+        self.metrics.set_keys(&self.issuer, ring.len());
+        self.good(Fetch::Changed);
+        self.reloads
+            .loaded(&self.object, generation.number(), (self.clock)());
+        tracing::info!(object = self.object, %generation, keys = ring.len(), "fetched");
+    }
+
+    /// The keys in force are still the ones.
+    pub(super) fn confirmed(&mut self, generation: Generation) {
+        if self.failing {
+            self.reloads
+                .loaded(&self.object, generation.number(), (self.clock)());
+            tracing::info!(object = self.object, "can be fetched again");
+        }
+        self.good(Fetch::Unchanged);
+    }
+
+    /// There is no such key, says the server, and nothing is wrong with that.
+    pub(super) fn absent(&self) {
+        self.metrics.fetched(&self.issuer, Fetch::Absent);
+    }
+
+    /// A fetch failed, or brought nothing that could be used.
+    pub(super) fn failed(&mut self, error: &dyn Error, has_keys: bool) {
+        self.metrics.fetched(&self.issuer, Fetch::Failed);
+        self.failing = true;
+        let text = in_full(error);
+        if self.reloads.failed(&self.object, &text, (self.clock)()) == Told::Before {
+            return;
+        }
+        let object = &self.object;
+        if has_keys {
+            tracing::error!(
+                object,
+                error = text,
+                "cannot be fetched; the last good keys stay"
+            );
+        } else {
+            tracing::error!(
+                object,
+                error = text,
+                "cannot be fetched; its tokens get 503 until they can"
+            );
+        }
+    }
+
+    /// The last good keys were not confirmed for too long.
+    pub(super) fn ended(&self) {
+        self.metrics.set_keys(&self.issuer, 0);
+        tracing::error!(
+            object = self.object,
+            "not confirmed for keys.max_stale: the keys are not used any more, and its tokens get 503"
+        );
+    }
+
+    fn good(&mut self, fetch: Fetch) {
+        self.failing = false;
+        self.metrics.fetched(&self.issuer, fetch);
+        self.metrics.fetch_succeeded(&self.issuer, (self.clock)());
+    }
+}
+
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
