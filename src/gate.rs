@@ -23,7 +23,7 @@ use crate::decide::{self, Permit};
 use crate::deny::{self, Answer, BodyForm};
 use crate::forward::{AnswerBody, Authority, Forwarder, HeaderRules, Origin, Place};
 use crate::model::{Denial, Timestamp};
-use crate::observe::{Journal, Metrics, RequestRecord};
+use crate::observe::{Journal, Known, Metrics, RequestRecord};
 use crate::refresh::{Asked, Demand};
 use crate::reload::{Changes, Edition, Reader};
 use crate::revocation::Line;
@@ -103,14 +103,20 @@ impl Gate {
         place: Place,
         record: &mut RequestRecord,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let policy = self.policy.current();
+        let mut policy = self.policy.current();
         let mut judged = self.judge(&request, &policy, &place, record);
         if let Some(key) = &judged.missing {
             // Once: a key that is still not there is refused for good.
-            match policy.value.demand.ask(key.issuer(), key.kid()).await {
-                Asked::Found => judged = self.judge(&request, &policy, &place, record),
-                Asked::Unavailable => judged = judged.without_keys(),
-                Asked::Unknown => {}
+            let asked = policy.value.demand.ask(key.issuer(), key.kid()).await;
+            // SECURITY: that may have taken seconds, in which another edition came. From here to the
+            // last header it is the one in force now, also for what was let through with a report.
+            // Guarded by `a_request_that_waited_for_its_key_is_judged_by_the_routes_of_then`.
+            policy = self.policy.current();
+            if asked == Asked::Found || judged.verdict.is_ok() {
+                judged = self.judge(&request, &policy, &place, record);
+            }
+            if asked == Asked::Unavailable {
+                judged = judged.without_keys();
             }
         }
         let permit = match judged.verdict {
@@ -158,6 +164,7 @@ impl Gate {
         record: &mut RequestRecord,
     ) -> Judged {
         let now = (self.clock)();
+        record.known = Known::default();
         match place.connection.peer(now) {
             Ok(peer) => {
                 let on = place.connection.id();

@@ -46,10 +46,13 @@ impl From<Result<Permit, Denial>> for Judged {
 
 impl Judged {
     /// The same, where no key could be fetched: that is nobody's fault but ours. What is only watched
-    /// goes on.
+    /// goes on, and another reason stands.
     #[must_use]
     pub fn without_keys(self) -> Self {
-        let verdict = self.verdict.map_err(|_| Denial::KeysUnavailable);
+        let verdict = self.verdict.map_err(|denial| match self.missing {
+            Some(_) => Denial::KeysUnavailable,
+            None => denial,
+        });
         verdict.into()
     }
 }
