@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::rules::Rules;
-use super::signature::Parts;
+use super::signature::{Looks, Parts};
 use crate::bearer::Places;
 use crate::jwks::{KeyRing, ShownKey};
-use crate::model::Algorithm;
+use crate::model::{Algorithm, Denial};
 use crate::reload::{Reader, live};
 use crate::revocation::DenyList;
 use crate::settings::{
@@ -42,6 +42,29 @@ pub(super) struct Wanted {
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) types: TypeRule,
     pub(super) form: TokenForm,
+}
+
+impl Wanted {
+    /// Whether a token that looked so, and passed then, would be taken for one of the issuer's now.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::TokenTypeRefused`], [`Denial::SignerRefused`]; and [`Denial::TokenMalformed`] for a
+    /// load balancer's token where no such tokens are meant any more.
+    pub(super) fn admits(&self, looks: &Looks) -> Result<(), Denial> {
+        if !self.types.admits(looks.typ.as_deref()) {
+            return Err(Denial::TokenTypeRefused);
+        }
+        match (&self.form, looks.load_balancer.as_deref()) {
+            (TokenForm::Jwt, None) => Ok(()),
+            // Part of its claims came out of its header, which nobody would read now.
+            (TokenForm::Jwt, Some(_)) => Err(Denial::TokenMalformed),
+            (TokenForm::AwsAlb(signers), Some(signer)) if signers.iter().any(|it| it == signer) => {
+                Ok(())
+            }
+            (TokenForm::AwsAlb(_), Some(_) | None) => Err(Denial::SignerRefused),
+        }
+    }
 }
 
 impl Policy {

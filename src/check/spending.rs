@@ -57,7 +57,7 @@ impl Spending<'_> {
         let Some(rule) = issuer.rules.single_use() else {
             return Ok(principal);
         };
-        let claims = &principal.claims;
+        let claims = principal.claims();
         let (Some(id), Some(expires)) = (claims.id(), claims.expires()) else {
             return Err(refused(Denial::JtiMissing));
         };

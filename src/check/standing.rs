@@ -33,6 +33,9 @@ impl Policy {
         if !issuer.wanted.algorithms.contains(&signer.algorithm) {
             return Err(refused(Denial::AlgorithmRefused));
         }
+        // SECURITY: guarded by `what_runs_is_refused_once_tokens_of_its_kind_are_not_wanted`.
+        let looks = &principal.verdict.looks;
+        issuer.wanted.admits(looks).map_err(refused)?;
         let keys = issuer.keys.current();
         let ring = keys.value.as_ref();
         let ring = ring.ok_or_else(|| refused(Denial::KeysUnavailable))?;
@@ -41,13 +44,12 @@ impl Policy {
         let kid = ring
             .holds(signer.key, signer.algorithm)
             .ok_or_else(|| refused(Denial::KeyUnknown))?;
-        let claims = &principal.claims;
+        let claims = principal.claims();
         let left = issuer.rules.judge_again(claims, now).map_err(refused)?;
         principal.allowed_by(&self.denied, now)?;
-        if kid != principal.kid.as_ref() {
-            let mut renamed = principal.clone();
-            renamed.kid = kid.cloned();
-            renamed.allowed_by(&self.denied, now)?;
+        if kid != principal.kid() {
+            let renamed = kid.map(|kid| &**kid);
+            principal.allowed_as(renamed, &self.denied, now)?;
         }
         if !peer.may_bring(&issuer.name) {
             return Err(refused(Denial::IssuerNotForPeer));
