@@ -87,6 +87,17 @@ impl Peer {
         }
     }
 
+    /// The same of a request that was judged when the peer was `then`; nothing where it hands over in
+    /// another way by now, for what was read then nobody would read now.
+    #[must_use]
+    pub fn sender_of<'a>(&self, then: &'a Self) -> Option<&'a [u8; 32]> {
+        if self.hands_over == then.hands_over {
+            then.sender()
+        } else {
+            None
+        }
+    }
+
     /// Whether the pair is allowed: may this peer bring tokens of the issuer of this name?
     ///
     /// Why the name, when the settings know the place? Peers and issuers are published apart; for a

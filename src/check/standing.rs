@@ -13,7 +13,7 @@ use crate::reload::Changes;
 
 impl Policy {
     /// Judges a principal of an earlier verdict by this policy, as if its token came now: through
-    /// `peer`, which spoke as `sender` then. Says how long it is good for, if nothing changes.
+    /// `peer`, which was `then`. Says how long it is good for, if nothing changes.
     ///
     /// # Errors
     ///
@@ -22,14 +22,14 @@ impl Policy {
         &self,
         principal: &Principal,
         peer: &Peer,
-        sender: &Peer,
+        then: &Peer,
         now: Timestamp,
     ) -> Result<Duration, Refusal> {
         let refused = |denial| principal.refused(denial);
         let issuer = self
             .same_issuer(principal)
             .ok_or_else(|| refused(Denial::IssuerUnknown))?;
-        let signer = principal.signer;
+        let signer = principal.verdict.signer;
         if !issuer.wanted.algorithms.contains(&signer.algorithm) {
             return Err(refused(Denial::AlgorithmRefused));
         }
@@ -54,7 +54,9 @@ impl Policy {
         if !peer.may_bring(&issuer.name) {
             return Err(refused(Denial::IssuerNotForPeer));
         }
-        let sender = sender.sender();
+        // SECURITY: guarded by
+        // `a_stream_ends_when_its_peer_hands_over_its_client_in_another_way`.
+        let sender = peer.sender_of(then);
         let bound = issuer.rules.judge_sender(claims, sender);
         bound.map_err(refused)?;
         Ok(left)

@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::json;
 use sidegate::lab::{Echo, Http, SigningKey};
 use sidegate::model::{Algorithm, Timestamp};
 
@@ -145,6 +149,34 @@ async fn a_stream_ends_when_its_route_asks_for_more() {
     let (_, how) = one.ended().await;
     assert_ne!(how, "end", "a cut must not look like the end of the answer");
     let ended = "sidegate_streams_ended_total{reason=\"claim_unmet\"}";
+    assert_eq!(crate::harness::sample(&gate.metrics, ended), 1);
+    gate.stop_now().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_peer_hands_over_its_client_in_another_way() {
+    let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+    let service = Ticking::start().await;
+    let town = Town::before(echo, &service.upstream, |config| config).await;
+    let text = town.world.config(ANY, ANY, &service.upstream);
+    let named = "issuers = [\"main\"]\n";
+    let handing = text.replacen(named, &format!("{named}hands_over = \"client-cert\"\n"), 1);
+    town.world.write("handing.toml", &handing).unwrap();
+    let gate = crate::reload::from_file(&town.world.folder.join("handing.toml")).await;
+    let partner = &town.world.partner.der;
+    let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, partner));
+    let bound = town.world.token();
+    let bound = bound.claim("cnf", json!({ "x5t#S256": thumbprint }));
+    let bound = bearer(&bound.sign(&town.world.key).unwrap());
+    let handed = format!(":{}:", STANDARD.encode(partner));
+    let caller = town.front(Http::Two);
+    let fields = [("authorization", &*bound), ("client-cert", &*handed)];
+    let one = events(&caller, gate.address, Http::Two, &fields).await;
+    let fields = [("authorization", &*token(&town, 100))];
+    let other = events(&caller, gate.address, Http::Two, &fields).await;
+    replace(&town, "handing.toml", &text);
+    over_while(one, &other).await;
+    let ended = "sidegate_streams_ended_total{reason=\"sender_missing\"}";
     assert_eq!(crate::harness::sample(&gate.metrics, ended), 1);
     gate.stop_now().await;
 }
