@@ -4,7 +4,7 @@
 //! gives an [`Unspent`], and only [`Spending`] makes a [`Principal`] of it: nobody can forget.
 
 use super::policy::Policy;
-use super::single_use::Use;
+use super::single_use::{Maker, Use};
 use super::{Checker, Principal, Refusal, Verification};
 use crate::accept::ConnectionId;
 use crate::model::{Denial, Timestamp};
@@ -62,8 +62,12 @@ impl Spending<'_> {
             return Err(refused(Denial::JtiMissing));
         };
         let one = Use {
-            // Some kinds of token need no `iss`: then the configuration says whose they are.
-            issuer: claims.issuer().unwrap_or(principal.issuer_name()),
+            issuer: principal.issuer_name(),
+            // Some kinds of token need no `iss`, but have a `sub` then.
+            maker: claims.issuer().map_or_else(
+                || Maker::Subject(claims.subject().unwrap_or_default()),
+                Maker::Issuer,
+            ),
             id,
             expires,
             leeway: issuer.rules.leeway(),
