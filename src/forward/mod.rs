@@ -125,17 +125,17 @@ impl Forwarder {
             request_id: Arc::clone(origin.request_id),
         };
         let exchange = Arc::new(Exchange::begin(&self.timeouts, warrant));
-        // An extended CONNECT's body is the stream that `caller` hands over.
-        let limit = if websocket.is_some() {
-            None
-        } else {
-            self.body_limit
-        };
         let rest = linger.map(|in_flight| Rest {
             in_flight,
             announced,
         });
-        let body = RequestBody::new(incoming, Arc::clone(&exchange), limit, rules.ours(), rest);
+        let body = RequestBody::new(
+            incoming,
+            Arc::clone(&exchange),
+            self.body_limit,
+            rules.ours(),
+            rest,
+        );
         let sending = self.send(Request::from_parts(head, body), protocol, &exchange);
         let (mut response, lease) = self.before_deadline(sending, &exchange).await?;
         self.metrics.upstream_answered(exchange.age());

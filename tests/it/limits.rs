@@ -171,6 +171,20 @@ async fn a_body_over_the_limit_is_413_whether_it_says_its_length_or_not() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_413_beside_a_websocket_too() {
+    let town = Town::with(and("limits", "body_bytes = \"1KiB\"")).await;
+    let chunk = format!("800\r\n{}\r\n", "x".repeat(0x800));
+    let text = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        bearer(&town.token())
+    );
+    let answer = raw(&town, &text).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!(town.refused("body_too_large"), 1);
+}
+
+#[tokio::test]
 async fn a_header_that_does_not_end_is_408_while_a_silent_connection_waits_longer() {
     let town = Town::with(and("timeouts", "header_read = \"1s\"\nidle = \"3s\"")).await;
     let mut slow = town
