@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{
+    AttributeTypeAndValue, CertificateRevocationList, FromDer, X509Certificate, X509Name,
+};
 
 use crate::model::Timestamp;
 use crate::revocation::CertificateFacts;
@@ -189,6 +191,19 @@ impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} sha256={}", self.best_name(), self.fingerprint())
     }
+}
+
+/// The last second in which a certificate is valid, where it says so.
+pub(super) fn end(der: &[u8]) -> Option<Timestamp> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    moment(parsed.validity().not_after.timestamp())
+}
+
+/// The last second in which a revocation list speaks for its issuer, where it says so.
+pub(super) fn list_end(der: &[u8]) -> Option<Timestamp> {
+    let (_, parsed) = CertificateRevocationList::from_der(der).ok()?;
+    // From its next update on it is too old.
+    moment(parsed.next_update()?.timestamp().saturating_sub(1))
 }
 
 fn moment(seconds: i64) -> Option<Timestamp> {

@@ -24,7 +24,7 @@ use crate::reload::{Changes, Generation, Reader};
 use crate::revocation::Line;
 use crate::shutdown::DrainWatch;
 
-/// A certificate that lives longer than this is looked at again then; timers have an end.
+/// What holds for longer than this is looked at again then; timers have an end.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Which connection of this process it is; no two have the same.
@@ -134,8 +134,12 @@ impl Connection {
     pub fn peer(&self, now: Timestamp) -> Result<Peer, Denial> {
         let identity = self.identity.current();
         let verdict = self.verdict.load();
-        if verdict.under == identity.generation {
-            let peer = valid(&verdict.peer, now)?;
+        let until = match &verdict.peer {
+            Ok(peer) => peer.holds_until(),
+            Err(_) => None,
+        };
+        if verdict.under == identity.generation && until.is_none_or(|until| now <= until) {
+            let peer = verdict.peer.clone()?;
             // SECURITY: the deny list has editions of its own, and entries with an end, so it is
             // asked every time. Guarded by `a_denied_certificate_is_out_on_open_connections_too`.
             if identity
@@ -150,15 +154,16 @@ impl Connection {
             }
             return Ok(peer);
         }
-        // SECURITY: the trust has changed since this connection was judged. Guarded by
-        // `a_change_of_trust_reaches_connections_that_are_open`.
+        // SECURITY: the trust has changed since this connection was judged, or something has ended
+        // that it hung on. Guarded by `a_change_of_trust_reaches_connections_that_are_open` and
+        // `a_revocation_list_that_ends_closes_what_is_open`.
         let peer = identity.value.verifier.judge_again(&self.chain, now);
         let verdict = Arc::new(Verdict {
             under: identity.generation,
             peer,
         });
         self.verdict.store(Arc::clone(&verdict));
-        valid(&verdict.peer, now)
+        verdict.peer.clone()
     }
 
     /// What is published about peers from now on: who is still let in may yet bring less.
@@ -167,8 +172,8 @@ impl Connection {
         self.identity.changes()
     }
 
-    /// Completes when the peer would not get in any more: its certificate has expired or is not
-    /// trusted or listed any longer.
+    /// Completes when the peer would not get in any more: its chain has expired or is not trusted or
+    /// listed any longer, or a revocation list is too old to speak for it.
     pub async fn distrusted(&self) -> Denial {
         let mut identity = self.identity.clone();
         let mut alive = true;
@@ -178,8 +183,7 @@ impl Connection {
             let now = (self.clock)();
             let left = match self.peer(now) {
                 Ok(peer) => peer
-                    .certificate()
-                    .not_after
+                    .holds_until()
                     .map(|end| end.plus(Duration::from_secs(1)).since(now)),
                 Err(denial) => return denial,
             };
@@ -249,14 +253,6 @@ impl ConnectionId {
     #[must_use]
     pub fn for_test(number: u64) -> Self {
         Self(number)
-    }
-}
-
-fn valid(peer: &Result<Peer, Denial>, now: Timestamp) -> Result<Peer, Denial> {
-    let peer = peer.as_ref().map_err(|denial| *denial)?;
-    match peer.certificate().not_after {
-        Some(end) if now > end => Err(Denial::CertificateExpired),
-        Some(_) | None => Ok(peer.clone()),
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use sidegate::lab::{Http, Issued, Leaf, Role, world};
+use sidegate::lab::{Echo, Http, Issued, Leaf, Role, Validity, world};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Town, bearer, eventually, get, seen, seen_header};
+use crate::harness::{ANY, Town, bearer, eventually, get, seen, seen_header};
 
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
@@ -245,4 +245,27 @@ fn client_config(town: &Town, version: &'static rustls::SupportedProtocolVersion
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_revocation_list_that_ends_closes_what_is_open() {
+    for http in BOTH {
+        let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+        let upstream = echo.address.to_string();
+        let town = Town::prepared(echo, &upstream, |world, config| {
+            let list = world.ca.revoke(&[], Validity::For(3)).unwrap();
+            let lists = list + &world.intermediate_crl;
+            world.write("ca.crl", &lists).unwrap();
+            config
+        })
+        .await;
+        let token = bearer(&town.token());
+        let fields = [("authorization", &*token)];
+        let mut line = town.front(http).open(town.gate.address).await.unwrap();
+        assert_eq!(line.send(get("/", &fields)).await.unwrap().status(), 200);
+        let closed = "sidegate_connections_closed_total{cause=\"trust\"}";
+        eventually("it is closed", || town.sample(closed) == 1).await;
+        let again = town.front(http).call(town.gate.address, get("/", &fields));
+        assert!(again.await.is_err(), "nor does it get in anew");
+    }
 }
