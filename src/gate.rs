@@ -104,8 +104,11 @@ impl Gate {
         record: &mut RequestRecord,
     ) -> Result<Response<AnswerBody>, Denial> {
         let mut policy = self.policy.current();
-        let mut judged = self.judge(&request, &policy, &place, record);
+        let mut room = self.forwarder.room();
+        let mut judged = self.judge(&request, &policy, (&place, room.is_some()), record);
         if let Some(key) = &judged.missing {
+            // Others may have its room meanwhile.
+            drop(room.take());
             // Once: a key that is still not there is refused for good.
             let asked = policy.value.demand.ask(key.issuer(), key.kid()).await;
             // SECURITY: that may have taken seconds, in which another edition came. From here to the
@@ -113,14 +116,18 @@ impl Gate {
             // Guarded by `a_request_that_waited_for_its_key_is_judged_by_the_routes_of_then`.
             policy = self.policy.current();
             if asked == Asked::Found || judged.verdict.is_ok() {
-                judged = self.judge(&request, &policy, &place, record);
+                room = self.forwarder.room();
+                judged = self.judge(&request, &policy, (&place, room.is_some()), record);
             }
             if asked == Asked::Unavailable {
                 judged = judged.without_keys();
             }
         }
-        let permit = match judged.verdict {
-            Ok(permit) => permit,
+        let allowed = judged
+            .verdict
+            .and_then(|permit| Ok((permit, room.ok_or(Denial::RequestLimit)?)));
+        let (permit, room) = match allowed {
+            Ok(allowed) => allowed,
             Err(denial) => {
                 linger::linger(request, place.in_flight);
                 return Err(denial);
@@ -144,7 +151,7 @@ impl Gate {
             .forwarder
             .forward(
                 request,
-                permit,
+                (permit, room),
                 &self.court,
                 &policy.value.headers,
                 origin,
@@ -160,7 +167,7 @@ impl Gate {
         &self,
         request: &Request<Incoming>,
         policy: &Edition<Policy>,
-        place: &Place,
+        (place, room): (&Place, bool),
         record: &mut RequestRecord,
     ) -> Judged {
         let now = (self.clock)();
@@ -169,7 +176,7 @@ impl Gate {
             Ok(peer) => {
                 let on = place.connection.id();
                 self.judge
-                    .judge(request, policy, (peer, on), now, &mut record.known)
+                    .judge(request, policy, (peer, on), (now, room), &mut record.known)
             }
             Err(denial) => {
                 record.known.deny_line = place.connection.deny_line().map(Line::number);

@@ -96,6 +96,7 @@ impl Bench {
             policy: &policy.value,
             on: ConnectionId::for_test(0),
             now: NOW,
+            room: true,
         };
         go_on(unspent, last)
     }

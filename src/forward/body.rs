@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::Room;
 use super::exchange::{Exchange, Expired, IdleTimer, Side};
 use super::hop;
 use super::pool::Lease;
@@ -214,7 +214,7 @@ struct Streamed {
     exchange: Arc<Exchange>,
     timer: IdleTimer,
     lease: Option<Lease>,
-    _request: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl AnswerBody {
@@ -231,7 +231,7 @@ impl AnswerBody {
         incoming: Incoming,
         exchange: Arc<Exchange>,
         lease: Lease,
-        request: OwnedSemaphorePermit,
+        room: Room,
         in_flight: InFlight,
     ) -> Self {
         let mut streamed = Streamed {
@@ -239,7 +239,7 @@ impl AnswerBody {
             exchange,
             timer: IdleTimer::default(),
             lease: Some(lease),
-            _request: request,
+            _room: room,
         };
         if streamed.incoming.is_end_stream() {
             streamed.done();

@@ -57,6 +57,12 @@ pub struct Place {
     pub in_flight: InFlight,
 }
 
+/// The share of one request in `limits.requests`.
+#[derive(Debug)]
+pub struct Room {
+    _share: OwnedSemaphorePermit,
+}
+
 impl Forwarder {
     /// A forwarder with an empty pool. Nothing connects before the first request.
     #[must_use]
@@ -80,6 +86,13 @@ impl Forwarder {
         });
     }
 
+    /// Room for one more request, if there is some.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        let room = Arc::clone(&self.requests).try_acquire_owned();
+        room.ok().map(|share| Room { _share: share })
+    }
+
     /// Passes one request on and returns the head of the answer, with a body that streams for as
     /// long as `authority` would let it in again.
     ///
@@ -89,16 +102,12 @@ impl Forwarder {
     pub async fn forward(
         &self,
         request: Request<Incoming>,
-        permit: Permit,
+        (permit, room): (Permit, Room),
         authority: &Arc<dyn Authority>,
         rules: &HeaderRules,
         origin: Origin<'_>,
         place: Place,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let Ok(room) = Arc::clone(&self.requests).try_acquire_owned() else {
-            linger::linger(request, place.in_flight);
-            return Err(Denial::RequestLimit);
-        };
         let mut request = request;
         let caller = hyper::upgrade::on(&mut request);
         let linger = linger::needed(&request).then(|| place.in_flight.another());
@@ -244,7 +253,7 @@ impl Forwarder {
         mut response: Response<Incoming>,
         caller: hyper::upgrade::OnUpgrade,
         warrant: Warrant,
-        (in_flight, permit): (InFlight, OwnedSemaphorePermit),
+        (in_flight, room): (InFlight, Room),
     ) -> Response<AnswerBody> {
         let upstream = hyper::upgrade::on(&mut response);
         let again = in_flight.another();
@@ -254,7 +263,7 @@ impl Forwarder {
             upstream,
             idle,
             warrant,
-            (again, permit),
+            (again, room),
         ));
         response.map(|_| AnswerBody::whole(bytes::Bytes::new(), in_flight))
     }

@@ -83,6 +83,7 @@ impl Bench {
                     policy,
                     on,
                     now,
+                    room: true,
                 }
                 .spend(unspent)
             })
