@@ -57,6 +57,18 @@ pub(super) struct Rest {
     pub(super) announced: bool,
 }
 
+impl Rest {
+    /// Reads on, if the caller would lose its answer otherwise and was asked for the body.
+    pub(super) fn read_on(rest: Option<Self>, incoming: Incoming) {
+        if let Some(rest) = rest
+            && !rest.announced
+            && !incoming.is_end_stream()
+        {
+            linger::read_on(incoming, rest.in_flight);
+        }
+    }
+}
+
 impl RequestBody {
     pub(super) fn new(
         incoming: Incoming,
@@ -183,12 +195,9 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         // The upstream answered early, failed, or the limit was met: the caller may still be sending.
-        let (Some(incoming), Some(rest)) = (self.incoming.take(), self.rest.take()) else {
-            return;
-        };
         let too_slow = self.exchange.cut() == Some(Denial::RequestTooSlow);
-        if !rest.announced && !too_slow && !incoming.is_end_stream() {
-            linger::read_on(incoming, rest.in_flight);
+        if let Some(incoming) = self.incoming.take().filter(|_| !too_slow) {
+            Rest::read_on(self.rest.take(), incoming);
         }
     }
 }

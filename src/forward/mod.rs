@@ -113,16 +113,18 @@ impl Forwarder {
         let linger = linger::needed(&request).then(|| place.in_flight.another());
         let announced = request.headers().contains_key(EXPECT);
         let (mut head, incoming) = request.into_parts();
-        let asked = rules.apply(&mut head, permit.principal(), origin, &place.connection)?;
-        let websocket = upgrade::prepare(&mut head, asked)?;
-        // A WebSocket is HTTP/1.1 also where everything else is h2c: servers that speak both tell
-        // them apart by the first bytes.
-        let protocol = match websocket {
-            Some(_) => UpstreamProtocol::Http1,
-            None => self.pool.settings().protocol,
+        let rest = linger.map(|in_flight| Rest {
+            in_flight,
+            announced,
+        });
+        let told = (rules, origin);
+        let (websocket, protocol) = match self.address(&mut head, &permit, told, &place) {
+            Ok(addressed) => addressed,
+            Err(denial) => {
+                Rest::read_on(rest, incoming);
+                return Err(denial);
+            }
         };
-        headers::address(&mut head, permit.target(), asked, protocol)?;
-
         let Place {
             connection,
             in_flight,
@@ -134,10 +136,6 @@ impl Forwarder {
             request_id: Arc::clone(origin.request_id),
         };
         let exchange = Arc::new(Exchange::begin(&self.timeouts, warrant));
-        let rest = linger.map(|in_flight| Rest {
-            in_flight,
-            announced,
-        });
         let body = RequestBody::new(
             incoming,
             Arc::clone(&exchange),
@@ -160,6 +158,26 @@ impl Forwarder {
         exchange.answered();
         Ok(response
             .map(|incoming| AnswerBody::streamed(incoming, exchange, lease, room, in_flight)))
+    }
+
+    /// Gives the head of a request the form that the upstream is to see, in the protocol for it.
+    fn address(
+        &self,
+        head: &mut http::request::Parts,
+        permit: &Permit,
+        (rules, origin): (&HeaderRules, Origin<'_>),
+        place: &Place,
+    ) -> Result<(Option<upgrade::Kind>, UpstreamProtocol), Denial> {
+        let asked = rules.apply(head, permit.principal(), origin, &place.connection)?;
+        let websocket = upgrade::prepare(head, asked)?;
+        // A WebSocket is HTTP/1.1 also where everything else is h2c: servers that speak both tell
+        // them apart by the first bytes.
+        let protocol = match websocket {
+            Some(_) => UpstreamProtocol::Http1,
+            None => self.pool.settings().protocol,
+        };
+        headers::address(head, permit.target(), asked, protocol)?;
+        Ok((websocket, protocol))
     }
 
     /// Sends, and sends again where a kept-alive connection had gone stale and nothing can happen
