@@ -17,9 +17,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::EXPECT;
+use http::header::{EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -125,6 +125,12 @@ impl Forwarder {
                 return Err(denial);
             }
         };
+        let says_its_length = incoming.size_hint().exact().is_some();
+        if protocol == UpstreamProtocol::Http1 && !says_its_length && !incoming.is_end_stream() {
+            // Without a word hyper takes a GET for one without a body, and drops it.
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(TRANSFER_ENCODING, chunked);
+        }
         let Place {
             connection,
             in_flight,

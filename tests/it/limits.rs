@@ -175,8 +175,8 @@ async fn a_body_over_the_limit_is_413_beside_a_websocket_too() {
     let town = Town::with(and("limits", "body_bytes = \"1KiB\"")).await;
     let chunk = format!("800\r\n{}\r\n", "x".repeat(0x800));
     let text = format!(
-        "GET / HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-         transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\
+         transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n",
         bearer(&town.token())
     );
     let answer = raw(&town, &text).await;
