@@ -14,6 +14,7 @@ pub mod peer;
 pub mod peers;
 mod sender;
 mod serve;
+pub mod stalled;
 mod stream;
 mod throttle;
 mod verifier;

@@ -16,7 +16,7 @@ use super::exchange::{Exchange, Expired, IdleTimer, Side};
 use super::hop;
 use super::pool::Lease;
 use super::spoof::OursAlone;
-use crate::accept::{InFlight, linger};
+use crate::accept::{InFlight, linger, stalled};
 use crate::model::Denial;
 
 /// Why a body broke off.
@@ -34,6 +34,18 @@ pub enum BodyError {
     /// It would not be let in any more.
     #[error("not allowed any more: {}", .0.code())]
     Ended(Denial),
+}
+
+impl BodyError {
+    fn cut(expired: Expired, exchange: &Exchange) -> Self {
+        match expired {
+            Expired::Time => Self::TooSlow,
+            Expired::Right(denial) => {
+                exchange.tell_cut();
+                Self::Ended(denial)
+            }
+        }
+    }
 }
 
 /// What goes to the upstream.
@@ -105,8 +117,15 @@ impl RequestBody {
         self.incoming.is_none().then_some(empty)
     }
 
+    fn cut(&self, expired: Expired) -> BodyError {
+        if expired == Expired::Time {
+            self.exchange.request_is_too_slow();
+        }
+        BodyError::cut(expired, &self.exchange)
+    }
+
     fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
-        self.exchange.moved();
+        self.exchange.moved().map_err(|expired| self.cut(expired))?;
         let frame = match frame.into_data() {
             Ok(data) => {
                 if let Some(left) = &mut self.left {
@@ -167,16 +186,7 @@ impl Body for RequestBody {
             }
             Poll::Pending => {
                 let expired = ready!(this.timer.poll_expired(&this.exchange, Side::Request, cx));
-                Poll::Ready(Some(Err(match expired {
-                    Expired::Time => {
-                        this.exchange.request_is_too_slow();
-                        BodyError::TooSlow
-                    }
-                    Expired::Right(denial) => {
-                        this.exchange.tell_cut();
-                        BodyError::Ended(denial)
-                    }
-                })))
+                Poll::Ready(Some(Err(this.cut(expired))))
             }
         }
     }
@@ -282,7 +292,10 @@ impl Streamed {
         }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.exchange.moved();
+                // Hours may have passed since it was last asked for.
+                if let Err(expired) = self.exchange.moved() {
+                    return Poll::Ready(Some(Err(BodyError::cut(expired, &self.exchange))));
+                }
                 if self.incoming.is_end_stream() {
                     self.done();
                 }
@@ -298,13 +311,7 @@ impl Streamed {
             }
             Poll::Pending => {
                 let expired = ready!(self.timer.poll_expired(&self.exchange, Side::Response, cx));
-                Poll::Ready(Some(Err(match expired {
-                    Expired::Time => BodyError::TooSlow,
-                    Expired::Right(denial) => {
-                        self.exchange.tell_cut();
-                        BodyError::Ended(denial)
-                    }
-                })))
+                Poll::Ready(Some(Err(BodyError::cut(expired, &self.exchange))))
             }
         }
     }
@@ -318,7 +325,7 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.content {
+        let polled = match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(
                 bytes
                     .take()
@@ -326,7 +333,9 @@ impl Body for AnswerBody {
                     .map(|b| Ok(Frame::data(b))),
             ),
             Content::Streamed(streamed) => streamed.poll_frame(cx),
-        }
+        };
+        stalled::asked(polled.is_pending());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
