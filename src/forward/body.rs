@@ -1,13 +1,15 @@
 //! The bodies of an exchange, streamed frame by frame in both directions and never collected.
 //!
-//! The request body stops at its size limit and its deadlines. Both drop the trailers that a caller
-//! may not set. The response body gives the upstream connection back when it has ended cleanly.
+//! The request body stops at its size limit and its deadlines. Both drop trailers that speak of one
+//! connection, and the request's those that a caller may not set. The response body gives the upstream
+//! connection back when it has ended cleanly.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -137,16 +139,12 @@ impl RequestBody {
                 }
                 Frame::data(data)
             }
-            Err(frame) => frame.into_trailers().map_or_else(
-                |other| other,
-                |mut trailers| {
-                    hop::remove(&mut trailers);
-                    // SECURITY: many servers merge trailers into the headers. Guarded by
-                    // `an_identity_header_sent_as_a_trailer_is_removed`.
-                    self.ours.remove_from_trailers(&mut trailers);
-                    Frame::trailers(trailers)
-                },
-            ),
+            Err(frame) => with_trailers(frame, |trailers| {
+                hop::remove(trailers);
+                // SECURITY: many servers merge trailers into the headers. Guarded by
+                // `an_identity_header_sent_as_a_trailer_is_removed`.
+                self.ours.remove_from_trailers(trailers);
+            }),
         };
         // With a `Content-Length` nobody asks again after the last byte.
         if self.incoming.as_ref().is_some_and(Body::is_end_stream) {
@@ -210,6 +208,17 @@ impl Drop for RequestBody {
             Rest::read_on(self.rest.take(), incoming);
         }
     }
+}
+
+/// A frame of trailers with these changed; any other as it is.
+fn with_trailers(frame: Frame<Bytes>, change: impl FnOnce(&mut HeaderMap)) -> Frame<Bytes> {
+    frame.into_trailers().map_or_else(
+        |other| other,
+        |mut trailers| {
+            change(&mut trailers);
+            Frame::trailers(trailers)
+        },
+    )
 }
 
 /// What goes back to the caller. Holds the request's share of every limit until its last byte.
@@ -299,6 +308,9 @@ impl Streamed {
                 if self.incoming.is_end_stream() {
                     self.done();
                 }
+                let frame = with_trailers(frame, |trailers| {
+                    hop::remove(trailers);
+                });
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
