@@ -200,9 +200,9 @@ impl Connection {
     /// The line of the deny list that names the certificate, for logs.
     #[must_use]
     pub fn deny_line(&self) -> Option<Line> {
-        let leaf = Certificate::parse(self.chain.first()?).ok()?;
         let identity = self.identity.current();
-        identity.value.verifier.denies(&leaf, (self.clock)())
+        let verifier = &identity.value.verifier;
+        verifier.denies(&self.certificate, (self.clock)())
     }
 
     /// Whether an answer should say that it is the last one.
