@@ -6,11 +6,12 @@
 //! streams included; when the last of them lets go, the permits return and the end is counted.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -22,6 +23,7 @@ use crate::model::{Denial, Timestamp};
 use crate::observe::{Closed, Metrics};
 use crate::reload::{Changes, Generation, Reader};
 use crate::revocation::Line;
+use crate::settings::CertificateForm;
 use crate::shutdown::DrainWatch;
 
 /// What holds for longer than this is looked at again then; timers have an end.
@@ -51,7 +53,16 @@ pub struct Connection {
     drain: DrainWatch,
     metrics: Arc<Metrics>,
     cause: AtomicU8,
+    told: Told,
     _permits: [OwnedSemaphorePermit; 2],
+}
+
+/// What services are told of the certificate, in each form, once it was written. Boxed: most
+/// connections have neither.
+#[derive(Debug, Default)]
+struct Told {
+    client_cert: OnceLock<Box<Result<HeaderValue, Denial>>>,
+    xfcc: OnceLock<Box<Result<HeaderValue, Denial>>>,
 }
 
 /// What was found about the certificate, and under which edition of the trust.
@@ -96,6 +107,7 @@ impl Connection {
             drain,
             metrics,
             cause: AtomicU8::new(Closed::Peer as u8),
+            told: Told::default(),
             _permits: permits,
         }
     }
@@ -124,6 +136,23 @@ impl Connection {
     #[must_use]
     pub fn leaf(&self) -> &[u8] {
         self.chain.first().map_or(&[], |leaf| leaf.as_ref())
+    }
+
+    /// What the service is told of the certificate in this form: written once, for it does not change.
+    ///
+    /// # Errors
+    ///
+    /// The error of `write`.
+    pub fn told(
+        &self,
+        form: CertificateForm,
+        write: impl FnOnce() -> Result<HeaderValue, Denial>,
+    ) -> Result<HeaderValue, Denial> {
+        let told = match form {
+            CertificateForm::ClientCert => &self.told.client_cert,
+            CertificateForm::Xfcc => &self.told.xfcc,
+        };
+        Result::clone(told.get_or_init(|| Box::new(write())))
     }
 
     /// Who is at the other end, if it would still get in at the time `now`.
