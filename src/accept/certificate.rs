@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use x509_parser::asn1_rs::Sequence;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{
@@ -193,6 +194,11 @@ impl fmt::Display for Certificate {
     }
 }
 
+/// Whether this is one DER sequence and nothing beside it, which every certificate is (RFC 5280 4.1).
+pub(super) fn is_whole(der: &[u8]) -> bool {
+    Sequence::from_der(der).is_ok_and(|(rest, _)| rest.is_empty())
+}
+
 /// The last second in which a certificate is valid, where it says so.
 pub(super) fn end(der: &[u8]) -> Option<Timestamp> {
     let (_, parsed) = X509Certificate::from_der(der).ok()?;
@@ -255,7 +261,8 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// SHA-256 of these bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out
