@@ -82,12 +82,6 @@ impl Claims {
         self.text("sub")
     }
 
-    /// `jti`
-    #[must_use]
-    pub fn token_id(&self) -> Option<&str> {
-        self.text("jti")
-    }
-
     /// `aud`, be it one or several.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
         let audience = self.object.get("aud");

@@ -185,7 +185,7 @@ fn the_malleable_twin_of_an_ecdsa_signature_is_a_valid_signature() {
         Verification::Fresh,
         "the cache must compare whole tokens"
     );
-    assert_eq!(first.claims().token_id(), second.claims().token_id());
+    assert_eq!(first.claims().id(), second.claims().id());
 }
 
 /// The other signature (r, n - s) that fits where an ES256 signature (r, s) does.
