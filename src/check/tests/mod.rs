@@ -96,14 +96,7 @@ impl Bench {
             .value
             .places()
             .find(&headers)
-            .map_err(|denial| Refusal {
-                denial,
-                deny_line: None,
-                issuer: None,
-                kid: None,
-                subject: None,
-                missing: None,
-            })?;
+            .map_err(|denial| Refusal::of(None, denial))?;
         self.check(&policy, &token, now)
     }
 
