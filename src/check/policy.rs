@@ -146,6 +146,12 @@ impl Policy {
         ring.map_or_else(Vec::new, |ring| ring.shown().collect())
     }
 
+    /// Whether the tokens of some issuer are only watched.
+    pub(super) fn watches_any(&self) -> bool {
+        let mut issuers = self.issuers.iter();
+        issuers.any(|issuer| issuer.enforcement == Enforcement::Report)
+    }
+
     pub(super) fn issuers(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter()
     }
