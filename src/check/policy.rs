@@ -10,7 +10,7 @@ use super::signature::{Looks, Parts};
 use crate::bearer::Places;
 use crate::jwks::{KeyRing, ShownKey};
 use crate::model::{Algorithm, Denial};
-use crate::reload::{Reader, live};
+use crate::reload::Reader;
 use crate::revocation::DenyList;
 use crate::settings::{
     Enforcement, IssuerIndex, IssuerSettings, Settings, TokenForm, TokenToUpstream, TypeRule,
@@ -77,15 +77,24 @@ impl Policy {
         rings: Vec<Reader<Option<KeyRing>>>,
         denied: Reader<DenyList>,
     ) -> Self {
-        Self {
-            denied,
-            ..Self::of_issuers(&settings.issuers, settings.limits.token_bytes, rings)
-        }
+        let token_bytes = settings.limits.token_bytes;
+        Self::denying(denied, &settings.issuers, token_bytes, rings)
     }
 
-    /// A policy that denies nobody, from the two settings that it needs: for tests.
+    /// A policy that denies nobody, from the two settings that it needs, for unit tests and fuzz targets.
+    #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn of_issuers(
+        issuers: &[IssuerSettings],
+        token_bytes: usize,
+        rings: Vec<Reader<Option<KeyRing>>>,
+    ) -> Self {
+        let (_, denied) = crate::reload::live(DenyList::default());
+        Self::denying(denied, issuers, token_bytes, rings)
+    }
+
+    fn denying(
+        denied: Reader<DenyList>,
         issuers: &[IssuerSettings],
         token_bytes: usize,
         rings: Vec<Reader<Option<KeyRing>>>,
@@ -108,7 +117,6 @@ impl Policy {
                 token_to_upstream: settings.token_to_upstream,
             })
             .collect();
-        let (_, denied) = live(DenyList::default());
         Self {
             places,
             issuers,
