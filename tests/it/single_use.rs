@@ -100,7 +100,8 @@ async fn of_many_requests_with_one_token_exactly_one_passes() {
     assert_eq!(town.echo.served(), 1);
 }
 
-fn again(line: &sidegate::lab::Line) -> sidegate::lab::Line {
+/// Another end of a connection that carries many requests at once.
+pub(crate) fn again(line: &sidegate::lab::Line) -> sidegate::lab::Line {
     match line {
         sidegate::lab::Line::Two(sender) => sidegate::lab::Line::Two(sender.clone()),
         sidegate::lab::Line::One(_) => panic!("HTTP/1.1 carries one request at a time"),
