@@ -150,11 +150,6 @@ impl Answer {
             D::UpstreamTooSlow => {
                 Self::new(S::GATEWAY_TIMEOUT, "sidegate; error=http_response_timeout")
             }
-            D::Stopping => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "sidegate; error=destination_unavailable",
-            )
-            .retry_after(1),
         }
     }
 
