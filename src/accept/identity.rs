@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::certificate::Certificate;
+use super::certificate::{self, Certificate};
 use super::peer::Peer;
 use super::peers::PeerTable;
 use super::verifier::{PeerVerifier, Rejected};
@@ -102,7 +102,8 @@ impl ServerIdentity {
         let (client_verifier, cas) = client_verifier(tls, &provider)?;
         let before = previous.map(|identity| identity.verifier.peers());
         let table = PeerTable::build(settings, before);
-        let verifier = Arc::new(PeerVerifier::new(client_verifier, table, denied));
+        let verifier = PeerVerifier::new(client_verifier, cas.list_ends, table, denied);
+        let verifier = Arc::new(verifier);
 
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(tls.min_version))
@@ -156,6 +157,8 @@ impl ServerIdentity {
 struct ClientCas {
     not_after: Option<Timestamp>,
     development: bool,
+    /// The last second of each revocation list.
+    list_ends: Vec<Timestamp>,
 }
 
 fn client_verifier(
@@ -187,9 +190,10 @@ fn client_verifier(
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     if let Some(path) = &tls.client_crl {
         // An expired list says nothing about today; rustls would accept it unless told.
-        builder = builder
-            .with_crls(pem::revocation_lists(path)?)
-            .enforce_revocation_expiration();
+        let lists = pem::revocation_lists(path)?;
+        let ends = lists.iter().filter_map(|der| certificate::list_end(der));
+        cas.list_ends = ends.collect();
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     let verifier = builder
         .build()

@@ -165,7 +165,7 @@ fn decide(question: &Question<'_>, facts: &mut Facts<'_>) -> Verdict {
     let on = ConnectionId::NONE;
     let judged = question
         .judge
-        .judge(request, policy, (peer, on), now, &mut facts.known);
+        .judge(request, policy, (peer, on), (now, true), &mut facts.known);
     match judged.verdict {
         Ok(permit) => match permit.reported() {
             Some(denial) => Verdict::WouldRefuse(denial),

@@ -117,16 +117,19 @@ fn certificate(
     form: CertificateForm,
     connection: &Connection,
 ) -> Result<(HeaderName, HeaderValue), Denial> {
-    match form {
+    let leaf = connection.leaf();
+    let (name, value) = match form {
         CertificateForm::ClientCert => {
-            let value = client_cert::byte_sequence(connection.leaf());
-            identity::bounded(&value).map(|value| (CLIENT_CERT, value))
+            let write = || identity::bounded(&client_cert::byte_sequence(leaf));
+            (CLIENT_CERT, connection.told(form, write))
         }
         CertificateForm::Xfcc => {
-            let element = identity::hop(connection.certificate(), connection.leaf());
-            identity::bounded(&element.write()).map(|value| (X_FORWARDED_CLIENT_CERT, value))
+            let element = || identity::hop(connection.certificate(), leaf);
+            let write = || identity::bounded(&element().write());
+            (X_FORWARDED_CLIENT_CERT, connection.told(form, write))
         }
-    }
+    };
+    Ok((name, value?))
 }
 
 /// Adds what a gateway says of itself. The peer proved who it is, so its own `X-Forwarded-*` are

@@ -33,7 +33,8 @@ pub enum Closed {
     Peer,
     /// It broke.
     Error,
-    /// No request came within `timeouts.idle`.
+    /// No request came within `timeouts.idle`, or nothing was taken of an answer within
+    /// `timeouts.stream_idle`.
     Idle,
     /// A header did not arrive in time.
     Slow,

@@ -130,7 +130,7 @@ impl Default for TypeRule {
 }
 
 impl TypeRule {
-    pub(super) fn new(words: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(words: impl IntoIterator<Item = String>) -> Self {
         let (absent, types): (Vec<String>, Vec<String>) =
             words.into_iter().partition(|word| word == ABSENT);
         let types = types.iter().map(|typ| bare(typ).to_owned()).collect();

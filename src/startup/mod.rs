@@ -23,7 +23,7 @@ pub use self::judges::Judges;
 pub use self::load::ConfigFile;
 use self::reloader::{Readers, Reloader, Reloading};
 use crate::accept::identity::IdentityError;
-use crate::accept::{Acceptor, ServerIdentity};
+use crate::accept::{Acceptor, BACKLOG, ServerIdentity};
 use crate::gate::{Gate, Policy, RequestIds};
 use crate::jwks::LoadKeysError;
 use crate::model::Timestamp;
@@ -34,9 +34,6 @@ use crate::reload::watch::FileWatch;
 use crate::revocation::LoadDenyListError;
 use crate::settings::{Settings, ShutdownSettings};
 use crate::shutdown::{Drain, DrainWatch, Ended, drain};
-
-/// Connections that the kernel holds for us while we are busy.
-const BACKLOG: i32 = 1024;
 
 /// Why the gate did not start.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +233,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
+        socket.listen(BACKLOG.into())?;
         TcpListener::from_std(socket.into())
     };
     listen().map_err(|cause| StartError::Bind {

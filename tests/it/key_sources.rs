@@ -4,6 +4,7 @@
 mod bad_servers;
 mod forms;
 mod unknown_keys;
+mod while_it_waits;
 
 use std::time::Duration;
 

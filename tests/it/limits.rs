@@ -171,6 +171,20 @@ async fn a_body_over_the_limit_is_413_whether_it_says_its_length_or_not() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_413_beside_a_websocket_too() {
+    let town = Town::with(and("limits", "body_bytes = \"1KiB\"")).await;
+    let chunk = format!("800\r\n{}\r\n", "x".repeat(0x800));
+    let text = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\
+         transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n",
+        bearer(&town.token())
+    );
+    let answer = raw(&town, &text).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!(town.refused("body_too_large"), 1);
+}
+
+#[tokio::test]
 async fn a_header_that_does_not_end_is_408_while_a_silent_connection_waits_longer() {
     let town = Town::with(and("timeouts", "header_read = \"1s\"\nidle = \"3s\"")).await;
     let mut slow = town
@@ -404,6 +418,21 @@ async fn an_answer_that_comes_before_the_end_of_the_body_still_arrives() {
             "{limit} {answer:.200}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_identity_that_cannot_be_told_is_said_before_the_body_is_all_there() {
+    let town = Town::start().await;
+    // Three times as long once it is escaped.
+    let long = town.world.token().claim("email", "é".repeat(1500));
+    let long = bearer(&long.sign(&town.world.key).unwrap());
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: {long}\r\n");
+    let body = "x".repeat(1 << 20);
+    let text = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let answer = raw(&town, &text).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer:.200}");
+    assert_eq!(town.refused("identity_unforwardable"), 1);
 }
 
 #[tokio::test]
