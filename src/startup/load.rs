@@ -1,6 +1,7 @@
 //! What the settings name is read and built: identity and policy. Used for the first edition and
 //! for every later one alike.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ pub struct ConfigFile {
     pub overrides: Overrides,
 }
 
-/// Every file that anything in force was made of.
-pub(super) fn files(config: Option<&ConfigFile>, settings: &Settings) -> Vec<PathBuf> {
+/// Every file that anything of these settings is made of.
+pub(super) fn files(config: Option<&ConfigFile>, settings: &Settings) -> BTreeSet<PathBuf> {
     let config = config.map(|config| config.path.as_path());
     let keys = settings.issuers.iter().filter_map(keys::path);
     let deny = settings.deny.file.as_deref();

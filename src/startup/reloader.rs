@@ -59,6 +59,8 @@ pub(super) struct Reloader {
     reloads: Reloads,
     /// Files whose last change could not be used.
     broken: BTreeSet<PathBuf>,
+    /// What the last configuration names, while it cannot be used: a change there may mend it.
+    named: Vec<PathBuf>,
 }
 
 /// The reading ends, for the gate.
@@ -114,12 +116,15 @@ impl Reloader {
             metrics: Arc::clone(metrics),
             reloads,
             broken: BTreeSet::new(),
+            named: Vec::new(),
         };
         Ok((reloader, readers))
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        files(self.config.as_ref(), &self.settings)
+    fn files(&self) -> BTreeSet<PathBuf> {
+        let mut files = files(self.config.as_ref(), &self.settings);
+        files.extend(self.named.iter().cloned());
+        files
     }
 
     /// Reacts to changes for ever.
@@ -141,7 +146,7 @@ impl Reloader {
                 }
             };
             let before = self.files();
-            self.react(&changed, Timestamp::now());
+            self.react(&changed, &mut watch, Timestamp::now());
             if self.files() != before {
                 watch.replace(self.files());
             }
@@ -155,13 +160,13 @@ impl Reloader {
         }
     }
 
-    fn react(&mut self, changed: &[PathBuf], now: Timestamp) {
+    fn react(&mut self, changed: &[PathBuf], watch: &mut FileWatch, now: Timestamp) {
         // Whatever fails again is put back.
         self.broken.retain(|file| !changed.contains(file));
         let is_changed = |path: &Path| changed.iter().any(|one| one == path);
         if let Some(config) = self.config.clone()
-            && is_changed(&config.path)
-            && self.reload_config(&config, now)
+            && (is_changed(&config.path) || self.named.iter().any(|file| is_changed(file)))
+            && self.reload_config(&config, watch, now)
         {
             // Everything that it names was read anew.
             return;
@@ -178,9 +183,19 @@ impl Reloader {
     }
 
     /// A new configuration brings everything that it names, or nothing. Says which.
-    fn reload_config(&mut self, config: &ConfigFile, now: Timestamp) -> bool {
-        let read = || -> Result<_, Box<dyn Error>> {
+    fn reload_config(
+        &mut self,
+        config: &ConfigFile,
+        watch: &mut FileWatch,
+        now: Timestamp,
+    ) -> bool {
+        self.named.clear();
+        let mut read = || -> Result<_, Box<dyn Error>> {
             let (settings, warnings) = Settings::load(&config.path, &config.overrides)?;
+            self.named = files(Some(config), &settings).into_iter().collect();
+            // SECURITY: guarded by `what_a_new_configuration_names_is_watched_before_it_is_read`.
+            // A file that was replaced between being read and being watched would stay unread.
+            watch.also(self.named.iter().cloned());
             // Under the new names of issuers, and therefore an edition for the new policy alone.
             let denied = live(load_deny_list(&settings)?);
             let identity = load_identity(&settings, &denied.1, Some(&self.identity.1))?;
@@ -192,6 +207,7 @@ impl Reloader {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
+                self.named.clear();
                 self.adopt(settings, identity, read, denied, now);
                 true
             }
@@ -365,3 +381,6 @@ impl Reloading {
         Ok(Self { _stop: stop })
     }
 }
+
+#[cfg(test)]
+mod tests;

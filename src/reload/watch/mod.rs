@@ -96,6 +96,15 @@ impl FileWatch {
         self.rung.get_or_insert_with(Instant::now);
     }
 
+    /// Watches these as well. Whoever reads them after that is told of every later change.
+    pub fn also(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        let known = self.seen.keys().cloned();
+        let all: BTreeSet<PathBuf> = known.chain(files).collect();
+        if all.len() > self.seen.len() {
+            self.replace(all);
+        }
+    }
+
     /// Completes when the content of at least one file is another than when this last completed (or
     /// at the start, or when it was read), and names those files as they were given. Cancel-safe.
     ///

@@ -1,0 +1,117 @@
+//! What a reload does step by step, where a live gate would show it only by chance.
+
+use super::*;
+use crate::lab::World;
+use crate::settings::Overrides;
+
+/// A reloader of a small world's configuration, and what watches for it.
+struct Bench {
+    world: World,
+    text: String,
+    path: PathBuf,
+    reloader: Reloader,
+    watch: FileWatch,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let text = world.config("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:1");
+        world.write("sidegate.toml", &text).unwrap();
+        let config = ConfigFile {
+            path: folder.path().join("sidegate.toml"),
+            overrides: Overrides::default(),
+        };
+        let (settings, _) = Settings::load(&config.path, &config.overrides).unwrap();
+        let watch = FileWatch::start(files(Some(&config), &settings), NEVER);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let reloads = Reloads::new(Arc::clone(&metrics));
+        let path = config.path.clone();
+        let (reloader, _) = Reloader::load(settings, Some(config), &metrics, reloads).unwrap();
+        Self {
+            world,
+            text,
+            path,
+            reloader,
+            watch,
+            _folder: folder,
+        }
+    }
+
+    /// Writes the configuration with more at its end, and reads it.
+    fn configure(&mut self, more: &str) {
+        let text = format!("{}\n{more}\n", self.text);
+        self.world.write("sidegate.toml", &text).unwrap();
+        let changed = [self.path.clone()];
+        self.react(&changed);
+    }
+
+    fn react(&mut self, changed: &[PathBuf]) {
+        let now = Timestamp::now();
+        self.reloader.react(changed, &mut self.watch, now);
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.world.folder.join(name)
+    }
+
+    async fn told(&mut self) -> Vec<PathBuf> {
+        let told = tokio::time::timeout(Duration::from_secs(30), self.watch.changed());
+        told.await.expect("nothing was told")
+    }
+
+    fn entries(&self) -> usize {
+        self.reloader.denied.1.current().value.len()
+    }
+}
+
+const DENY_LIST: &str = "[deny]\nfile = \"deny.list\"";
+
+#[tokio::test]
+async fn what_a_new_configuration_names_is_watched_before_it_is_read() {
+    let mut bench = Bench::new();
+    bench.world.write("deny.list", "# nobody\n").unwrap();
+    bench.configure(DENY_LIST);
+    // Read, and replaced at once, before anybody can have looked again.
+    bench
+        .world
+        .write("next", "sub issuer=main sub=ada\n")
+        .unwrap();
+    std::fs::rename(bench.file("next"), bench.file("deny.list")).unwrap();
+    bench.watch.replace(bench.reloader.files());
+    let list = bench.file("deny.list");
+    let mut told = bench.told().await;
+    while !told.contains(&list) {
+        told = bench.told().await;
+    }
+    assert_eq!(bench.entries(), 0);
+    bench.react(&told);
+    assert_eq!(bench.entries(), 1);
+}
+
+#[tokio::test]
+async fn what_a_broken_configuration_names_is_watched_until_it_is_mended() {
+    let mut bench = Bench::new();
+    bench.configure(DENY_LIST);
+    let list = bench.file("deny.list");
+    assert!(bench.reloader.broken.contains(&bench.path), "it is missing");
+    bench.watch.replace(bench.reloader.files());
+    bench
+        .world
+        .write("deny.list", "sub issuer=main sub=ada\n")
+        .unwrap();
+    let mut told = bench.told().await;
+    while !told.contains(&list) {
+        told = bench.told().await;
+    }
+    bench.react(&told);
+    assert_eq!(bench.entries(), 1, "the configuration was read again");
+
+    // What no configuration names any more is nobody's business.
+    bench.configure("[deny]\nfile = \"other.list\"");
+    assert!(bench.reloader.files().contains(&bench.file("other.list")));
+    bench.configure(DENY_LIST);
+    assert!(!bench.reloader.files().contains(&bench.file("other.list")));
+}
