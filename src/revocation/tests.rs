@@ -297,6 +297,14 @@ const BROKEN: &[(&str, &str)] = &[
         "certificate uri=a:b serial=1f issuer=x",
         "does not go with the other keys",
     ),
+    (
+        r#"certificate serial=1f issuer="O = \"Example, Inc.\", CN = Edge""#,
+        "name the certificate by sha256=...",
+    ),
+    (
+        r#"certificate serial=1f issuer="O = Caf\\C3\\A9""#,
+        "name the certificate by sha256=...",
+    ),
     ("certificate kid=a", "certificate has no \"kid\""),
     ("kid", "kid needs issuer"),
     ("Kid issuer=main kid=a", "did you mean `kid`?"),

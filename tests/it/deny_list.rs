@@ -426,3 +426,72 @@ async fn the_log_names_the_line_of_the_entry_and_never_its_value() {
     .await;
     assert!(!gate.log().contains("jti-of-somebody"), "{}", gate.log());
 }
+
+/// Runs `openssl` and returns what it printed.
+fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut command = std::process::Command::new("openssl");
+    let piped = std::process::Stdio::piped;
+    let mut child = command
+        .args(arguments)
+        .stdin(piped())
+        .stdout(piped())
+        .stderr(piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// Whoever looks at a certificate does so with openssl, and copies from there.
+#[test]
+fn a_name_as_openssl_prints_it_names_the_certificate_or_is_refused() {
+    for (subject, is_plain) in [
+        ("/C=DE/ST=BY/L=Ulm/O=Example/OU=Edge/CN=Edge CA 1", true),
+        ("/CN=Edge CA/emailAddress=pki@example.com", true),
+        ("/DC=example/DC=net/UID=u1/CN=Edge", true),
+        ("/GN=Ada/SN=Lovelace/serialNumber=7/title=t/CN=Edge", true),
+        ("/street=s/postalCode=1/businessCategory=b/CN=Edge", true),
+        ("/organizationIdentifier=NTRDE-1/pseudonym=p/CN=Edge", true),
+        (
+            "/jurisdictionC=DE/jurisdictionST=BY/jurisdictionL=Ulm/CN=E",
+            true,
+        ),
+        (
+            "/dnQualifier=q/generationQualifier=G/initials=i/name=n",
+            true,
+        ),
+        ("/O=Example+OU=Edge/CN=Edge", true),
+        ("/O=Example, Inc./CN=Edge", false),
+        ("/O=Caf\u{e9}/CN=Edge", false),
+    ] {
+        let key = ["req", "-x509", "-newkey", "ec", "-pkeyopt"];
+        let rest = ["ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null"];
+        let name = [
+            "-utf8",
+            "-multivalue-rdn",
+            "-outform",
+            "DER",
+            "-subj",
+            subject,
+        ];
+        let der = openssl(&[&key[..], &rest, &name].concat(), b"");
+        let print = ["x509", "-inform", "DER", "-noout", "-serial", "-issuer"];
+        let text = String::from_utf8(openssl(&print, &der)).unwrap();
+        let (serial, issuer) = text.trim().split_once("\nissuer=").unwrap();
+        let issuer = serde_json::to_string(issuer).unwrap();
+        let list = format!("certificate {serial} issuer={issuer}\n");
+        let read = sidegate::revocation::DenyList::parse(list.as_bytes(), &[]);
+        if !is_plain {
+            let error = read.map(drop).expect_err(&list).to_string();
+            assert!(error.contains("by sha256="), "{error}");
+            continue;
+        }
+        let certificate = sidegate::accept::certificate::Certificate::parse(&der).unwrap();
+        let now = sidegate::model::Timestamp::now();
+        let denied = read.unwrap().denies_certificate(certificate.facts(), now);
+        assert!(denied.is_some(), "{list}{}", certificate.issuer);
+    }
+}
