@@ -97,10 +97,16 @@ fn is_same_maker(old: &IssuerSettings, new: &IssuerSettings) -> bool {
     old.name == new.name && old.maker == new.maker && old.algorithms == new.algorithms
 }
 
-/// Keys of another place may be another's: those of the old one must not serve.
+/// Keys of another place may be another's: those of the old one must not serve. Nor may those that a
+/// server gave which nobody would ask any more: who it is, its name and the CAs that may say so decide.
 fn is_at_same_place(old: &IssuerSettings, new: &IssuerSettings) -> bool {
     match (&old.keys, &new.keys) {
-        (KeySource::Remote(old), KeySource::Remote(new)) => old.place == new.place,
+        (KeySource::Remote(old), KeySource::Remote(new)) => {
+            // SECURITY: guarded by `keys_that_came_under_trust_that_is_withdrawn_are_not_used`.
+            old.place == new.place
+                && old.access.ca == new.access.ca
+                && old.access.server_name == new.access.server_name
+        }
         _ => false,
     }
 }

@@ -249,6 +249,46 @@ async fn a_new_configuration_keeps_the_keys_of_an_unchanged_issuer() {
 }
 
 #[tokio::test]
+async fn keys_that_came_under_trust_that_is_withdrawn_are_not_used() {
+    for change in [
+        ", ca = \"other-ca.crt\" }",
+        ", ca = CA, server_name = \"other.test\" }",
+    ] {
+        let server = KeyServer::start().await;
+        let plan = Plan::new();
+        server.publish(&[&plan.world.key]);
+        let service = sidegate::lab::Echo::start("127.0.0.1:0".parse().unwrap());
+        let upstream = service.await.unwrap().address.to_string();
+        let text = plan.config(&server.jwks(), &upstream);
+        plan.world.write("sidegate.toml", &text).unwrap();
+        let other_ca = server.authority.pem();
+        plan.world.write("other-ca.crt", other_ca).unwrap();
+        let path = plan.world.folder.join("sidegate.toml");
+        let gate = crate::reload::from_file(&path).await;
+        let sample = |name: &str| crate::harness::sample(&gate.metrics, name);
+        eventually("ready", || sample("sidegate_ready") == 1).await;
+        server.act(Act::Hang);
+        let token = plan.world.token().sign(&plan.world.key).unwrap();
+        let call = async || {
+            let call = get("/", &[("authorization", &bearer(&token))]);
+            let answer = Plan::front(&plan.world).call(gate.address, call).await;
+            answer.unwrap().status().as_u16()
+        };
+        let ca = server.ca();
+        let keys = format!(", ca = {ca} }}");
+        assert!(text.contains(&keys), "{text}");
+        let other = text.replacen(&keys, &change.replace("CA", &ca), 1);
+        plan.world.write("sidegate.toml", &other).unwrap();
+        eventually("reloaded", || {
+            sample("sidegate_generation{object=\"config\"}") == 2
+        })
+        .await;
+        assert_eq!(call().await, 503, "{change}");
+        gate.stop_now().await;
+    }
+}
+
+#[tokio::test]
 async fn check_fetches_once_and_says_what_it_found() {
     let server = KeyServer::start().await;
     let plan = Plan::new();
