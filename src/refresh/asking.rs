@@ -91,6 +91,8 @@ pub(super) struct State {
     answered: u64,
     /// Whether the last one was not.
     failing: bool,
+    /// When the last one was: until then at least, the keys were the issuer's.
+    confirmed: Option<Instant>,
     bucket: Bucket,
 }
 
@@ -100,6 +102,7 @@ impl Asking {
         keys: Reader<Option<KeyRing>>,
         pace: Pace,
         kind: Kind,
+        confirmed: Option<Instant>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let burst = match kind {
@@ -110,6 +113,7 @@ impl Asking {
             wanted: Vec::new(),
             answered: 0,
             failing: false,
+            confirmed,
             bucket: Bucket::new(burst, pace.cooldown),
         });
         Self {
@@ -234,6 +238,11 @@ impl Asking {
         self.began
     }
 
+    /// When the server was last heard.
+    pub(super) fn confirmed(&self) -> Option<Instant> {
+        self.state.borrow().confirmed
+    }
+
     /// What is in force.
     pub(super) fn keys(&self) -> &Reader<Option<KeyRing>> {
         &self.keys
@@ -260,7 +269,10 @@ impl Asking {
         self.state.send_modify(|state| {
             state.wanted.retain(|one| one != wanted);
             state.failing = ended == Ended::Failed;
-            state.answered += u64::from(ended == Ended::Answered);
+            if ended == Ended::Answered {
+                state.answered += 1;
+                state.confirmed = Some(Instant::now());
+            }
         });
     }
 

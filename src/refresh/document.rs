@@ -1,6 +1,8 @@
 //! The task of an issuer whose keys are one document: fetches it in time and when asked, publishes
 //! what differs, and takes back what was not confirmed for too long.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::asking::{Ended, State, Wanted};
@@ -23,7 +25,10 @@ impl Document {
         let now = job.asking.now();
         let mut schedule = Schedule::new(job.keys.pace, now, (job.dice)());
         if job.asking.keys().current().value.is_some() {
-            schedule = schedule.serving(now);
+            // SECURITY: guarded by `another_configuration_gives_the_same_keys_no_longer_life`.
+            let confirmed = job.asking.confirmed();
+            let age = confirmed.map_or(Duration::MAX, |confirmed| confirmed.elapsed());
+            schedule = schedule.serving(now, age);
         }
         Self {
             job,
@@ -31,6 +36,12 @@ impl Document {
             schedule,
             memory: Memory::default(),
         }
+    }
+
+    /// When the keys in force end, unless a fetch confirms them before.
+    #[cfg(test)]
+    pub(super) const fn ends(&self) -> Option<Duration> {
+        self.schedule.ends()
     }
 
     /// Works for ever.

@@ -110,7 +110,15 @@ impl Remote {
         };
         let (publisher, reader) = live(first);
         let metrics = Arc::clone(&around.metrics);
-        let asking = Asking::new(&issuer.name, reader.clone(), keys.pace, kind, metrics);
+        let confirmed = before.and_then(|before| before.asking.confirmed());
+        let asking = Asking::new(
+            &issuer.name,
+            reader.clone(),
+            keys.pace,
+            kind,
+            confirmed,
+            metrics,
+        );
         let asking = Arc::new(asking);
         let job = Job {
             iss: issuer.maker.issuer().unwrap_or_default().to_owned(),
@@ -189,3 +197,6 @@ async fn until(began: Instant, at: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
