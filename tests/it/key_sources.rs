@@ -108,6 +108,38 @@ async fn keys_that_were_not_confirmed_for_too_long_are_not_used() {
 }
 
 #[tokio::test]
+async fn keys_end_in_time_also_while_their_server_takes_its_time() {
+    let server = KeyServer::start().await;
+    let plan = Plan::new();
+    let jwks = SigningKey::jwks(&[&plan.world.key]).unwrap();
+    let say = |body: &str| say("200 OK", &["etag: \"1\"", "cache-control: no-cache"], body);
+    server.act(Act::Tagged("\"1\"", say(&jwks)));
+    let town = plan
+        .tuned(&server.jwks(), |pace| {
+            pace.floor = OFTEN;
+            pace.max_stale = Duration::from_secs(2);
+            pace.whole = Duration::from_secs(300);
+        })
+        .await;
+    ready(&town).await;
+    assert_eq!(status(&town, &town.token()).await, 200);
+    let unchanged = "HTTP/1.1 304 Not Modified\r\n\r\n";
+    server.act(Act::After(6_000, unchanged.to_owned()));
+    let asked = server.asked();
+    eventually("it is asked again", || server.asked() > asked).await;
+    eventually_so("the keys end", async || {
+        status(&town, &town.token()).await == 503
+    })
+    .await;
+    // What is unchanged then is nothing that the gate still has.
+    server.act(Act::Tagged("\"1\"", say(&jwks)));
+    eventually_so("they are back", async || {
+        status(&town, &town.token()).await == 200
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_same_keys_make_no_new_generation_and_other_ones_do() {
     let server = KeyServer::start().await;
     let plan = Plan::new();
