@@ -73,6 +73,16 @@ impl Reloads {
         });
     }
 
+    /// What was in force was taken back, which is an edition too. Nothing came: whatever could not be
+    /// used before still cannot.
+    pub fn taken_back(&self, object: &str, generation: u64) {
+        self.metrics.set_generation(object, generation);
+        self.change(object, |state| State {
+            generation,
+            ..state
+        });
+    }
+
     /// A newer edition could not be used. The time of the first failure stays until one can.
     /// Says whether the reason is another than before.
     pub fn failed(&self, object: &str, why: &str, now: Timestamp) -> Told {

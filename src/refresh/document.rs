@@ -153,8 +153,8 @@ impl Document {
             .ended(self.job.asking.now(), (self.job.dice)());
         self.memory.forget();
         // SECURITY: guarded by `keys_that_were_not_confirmed_for_too_long_are_not_used`.
-        self.job.publisher.publish(None);
-        self.job.teller.ended();
+        let generation = self.job.publisher.publish(None);
+        self.job.teller.ended(generation, 0);
     }
 }
 

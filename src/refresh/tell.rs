@@ -66,6 +66,13 @@ impl Teller {
         self.metrics.fetched(&self.issuer, Fetch::Absent);
     }
 
+    /// The server has a key no more, and so many are left.
+    pub(super) fn withdrawn(&self, generation: Generation, left: usize) {
+        self.taken_back(generation, left);
+        let object = &self.object;
+        tracing::info!(object, %generation, keys = left, "a key was withdrawn by its server");
+    }
+
     /// A fetch failed, or brought nothing that could be used.
     pub(super) fn failed(&mut self, error: &dyn Error, has_keys: bool) {
         self.metrics.fetched(&self.issuer, Fetch::Failed);
@@ -90,13 +97,23 @@ impl Teller {
         }
     }
 
-    /// The last good keys were not confirmed for too long.
-    pub(super) fn ended(&self) {
-        self.metrics.set_keys(&self.issuer, 0);
+    /// Keys were not confirmed for too long, and so many are left.
+    pub(super) fn ended(&self, generation: Generation, left: usize) {
+        self.taken_back(generation, left);
+        let object = &self.object;
         tracing::error!(
-            object = self.object,
-            "not confirmed for keys.max_stale: the keys are not used any more, and its tokens get 503"
+            object,
+            %generation,
+            keys = left,
+            "not confirmed for keys.max_stale: what ended is not used any more; without keys its \
+             tokens get 503"
         );
+    }
+
+    /// No fetch brought this, so none is told.
+    fn taken_back(&self, generation: Generation, left: usize) {
+        self.metrics.set_keys(&self.issuer, left);
+        self.reloads.taken_back(&self.object, generation.number());
     }
 
     fn good(&mut self, fetch: Fetch) {

@@ -99,7 +99,14 @@ async fn keys_that_were_not_confirmed_for_too_long_are_not_used() {
     assert_eq!(status(&town, &token).await, 200);
     server.go_down().await;
     eventually_so("the keys end", async || status(&town, &token).await == 503).await;
-    assert_eq!(town.sample("sidegate_jwks_keys{issuer=\"main\"}"), 0);
+    eventually("that they were taken back is an edition", || {
+        generation(&town) == 3 && town.sample("sidegate_jwks_keys{issuer=\"main\"}") == 0
+    })
+    .await;
+    let page = status_page(&town).await;
+    let object = &page["objects"]["keys/main"];
+    assert_eq!(object["generation"], 3, "{page}");
+    assert!(object["stale"]["why"].is_string(), "{page}");
     server.come_back().await;
     eventually_so("the keys are back", async || {
         status(&town, &token).await == 200

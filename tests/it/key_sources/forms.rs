@@ -239,6 +239,12 @@ async fn a_key_that_is_withdrawn_by_its_server_is_forgotten() {
         status(&town, &town.token()).await == 401
     })
     .await;
+    eventually("that it was withdrawn is an edition", || {
+        generation(&town) == 3
+    })
+    .await;
+    assert_eq!(fetches(&town, "changed"), 1, "nothing else came");
+    assert_eq!(town.sample("sidegate_jwks_keys{issuer=\"main\"}"), 0);
 }
 
 #[tokio::test]
@@ -265,6 +271,13 @@ async fn a_kept_key_ends_when_it_was_not_confirmed_for_too_long() {
         status(&town, &town.token()).await == 503
     })
     .await;
+    // Which is no success.
+    eventually("the end is an edition", || generation(&town) == 3).await;
+    assert_eq!(fetches(&town, "changed"), 1, "nothing came");
+    assert_eq!(town.sample("sidegate_jwks_keys{issuer=\"main\"}"), 0);
+    let page = status_page(&town).await;
+    let stale = &page["objects"]["keys/main"]["stale"];
+    assert!(stale["why"].is_string(), "{page}");
     server.come_back().await;
     eventually_so("it is back", async || {
         status(&town, &town.token()).await == 200
