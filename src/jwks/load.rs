@@ -13,8 +13,6 @@ use crate::file;
 use crate::model::Algorithm;
 use crate::settings::KeySource;
 
-/// What the files of keys in a directory end with; the others are somebody else's.
-const ENDINGS: [&str; 3] = ["pem", "crt", "pub"];
 /// More files of keys than any issuer has; a directory with more is the wrong one.
 const MAX_FILES: usize = 256;
 
@@ -118,7 +116,7 @@ fn directory(
     for entry in fs::read_dir(path).map_err(unreadable(path))? {
         let file = entry.map_err(unreadable(path))?.path();
         // Opening a pipe would wait for ever.
-        if is_of_keys(&file) && fs::metadata(&file).is_ok_and(|found| found.is_file()) {
+        if file::is_of_keys(&file) && fs::metadata(&file).is_ok_and(|found| found.is_file()) {
             files.push(file);
         }
         if files.len() > MAX_FILES {
@@ -147,13 +145,6 @@ fn directory(
     }
     ring.finish(warnings)
         .map_err(unusable(Place::Path(path.to_owned())))
-}
-
-/// Whether a file of a directory is one of keys: not hidden, which `..data` of a mounted Secret is.
-fn is_of_keys(file: &Path) -> bool {
-    let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
-    let ending = file.extension().and_then(OsStr::to_str);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending)) && !file.file_name().is_none_or(hidden)
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LoadKeysError {

@@ -24,8 +24,9 @@ pub(super) const LARGEST: u64 = 256 << 20;
 /// So much is held of a file while its digest is made.
 const PIECE: usize = 64 * 1024;
 
-/// More than any directory of keys has. Of those with more the first are looked at.
-const MOST_NAMES: usize = 1024;
+/// More files of keys than any directory has that is of use. Of those with more, the names are looked
+/// at, and the contents of the first.
+pub(super) const MOST_READ: usize = 1024;
 
 /// What was found at a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,14 +48,14 @@ enum Content {
 // === impl Seen ===
 
 impl Seen {
-    /// Looks at the file now. A directory is worth the names and the contents of what is visible in
-    /// it.
+    /// Looks at the file now. A directory is worth the names and the contents of the files of keys
+    /// in it.
     pub(super) fn at(path: &Path) -> Self {
         if !path.is_dir() {
             return Self::of(path, digest_of(path));
         }
         Self {
-            content: visible(path).map_or_else(Content::of_error, |names| listed(path, &names)),
+            content: keys_in(path).map_or_else(Content::of_error, |names| listed(path, &names)),
             pinned: false,
         }
     }
@@ -125,25 +126,28 @@ fn kind(error: &io::Error) -> ErrorKind {
     }
 }
 
-/// The names in a directory that do not begin with a dot, in order, as far as they are looked at.
-pub(super) fn visible(directory: &Path) -> io::Result<Vec<OsString>> {
+/// The names of the files of keys in a directory, in order.
+pub(super) fn keys_in(directory: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") {
+        if file::is_of_keys(Path::new(&name)) {
             names.push(name);
         }
     }
     names.sort();
-    names.truncate(MOST_NAMES);
     Ok(names)
 }
 
 fn listed(directory: &Path, names: &[OsString]) -> Content {
     let mut whole = Context::new(&SHA256);
-    for name in names {
+    for (at, name) in names.iter().enumerate() {
         whole.update(name.as_encoded_bytes());
         // Each part ends where no name and no digest could.
+        if at >= MOST_READ {
+            whole.update(b"\0?/");
+            continue;
+        }
         match read(&directory.join(name)) {
             Ok(bytes) => {
                 whole.update(b"\0/");

@@ -25,7 +25,7 @@ const RAREST_POLL: Duration = Duration::from_hours(24);
 const DENSEST_POLL: Duration = Duration::from_millis(100);
 
 /// A set of files whose content is watched together. A directory among them has the names and the
-/// contents of what is visible in it for its content; what begins with a dot is not.
+/// contents of the files of keys in it for its content; the others are somebody else's.
 ///
 /// A file that is missing, unreadable, too large or no regular file has a content of its own kind:
 /// the change to it is told, and the change from it. So is a change of [`FileWatch::pinned`].
