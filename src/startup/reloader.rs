@@ -132,6 +132,8 @@ impl Reloader {
         self.keys.iter_mut().for_each(Keys::begin);
         let mut pause = RETRY_FIRST;
         loop {
+            // Also of what was read before this began.
+            watch.were_read();
             let patience = if self.broken.is_empty() { NEVER } else { pause };
             let changed = match tokio::time::timeout(patience, watch.changed()).await {
                 Ok(changed) => {
