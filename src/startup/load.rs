@@ -15,7 +15,7 @@ use crate::gate::Policy;
 use crate::observe::{Metrics, Watched};
 use crate::reload::Reader;
 use crate::revocation::{DenyList, LoadDenyListError};
-use crate::settings::{Enforcement, Overrides, Settings};
+use crate::settings::{Enforcement, LimitSettings, Overrides, Settings};
 
 /// Where the settings came from, to be read again.
 #[derive(Clone, Debug)]
@@ -111,22 +111,43 @@ pub(super) fn note_certificates(identity: &ServerIdentity, metrics: &Metrics) {
     }
 }
 
-/// The sections that are bound into sockets, pools and threads at the start.
-pub(super) fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
-    let text = |settings: &Settings| {
-        [
-            ("listen", format!("{:?}", settings.listen)),
-            ("upstream", format!("{:?}", settings.upstream)),
-            ("admin", format!("{:?}", settings.admin)),
-            ("limits", format!("{:?}", settings.limits)),
-            ("timeouts", format!("{:?}", settings.timeouts)),
-            ("shutdown", format!("{:?}", settings.shutdown)),
-            ("log", format!("{:?}", settings.log)),
-            ("runtime", format!("{:?}", settings.runtime)),
-        ]
-    };
-    let changed = |((name, old), (_, new)): ((&'static str, String), (&'static str, String))| {
-        (old != new).then_some(name)
-    };
-    text(old).into_iter().zip(text(new)).filter_map(changed)
+/// What is bound into sockets, pools and threads for as long as the process lives.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    sections: Vec<(&'static str, String)>,
+    limits: LimitSettings,
+}
+
+impl Fixed {
+    /// What the gate starts with.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            sections: sections(settings),
+            limits: settings.limits.clone(),
+        }
+    }
+
+    /// Puts the limits of the start into later settings, so that a limit is never one thing to a
+    /// policy and another to a pool. Names the sections that say something else.
+    pub(super) fn hold(&self, settings: &mut Settings) -> Vec<&'static str> {
+        let new = sections(settings);
+        settings.limits = self.limits.clone();
+        let both = self.sections.iter().zip(new);
+        both.filter(|((_, fixed), (_, new))| fixed != new)
+            .map(|((name, _), _)| *name)
+            .collect()
+    }
+}
+
+fn sections(settings: &Settings) -> Vec<(&'static str, String)> {
+    vec![
+        ("listen", format!("{:?}", settings.listen)),
+        ("upstream", format!("{:?}", settings.upstream)),
+        ("admin", format!("{:?}", settings.admin)),
+        ("limits", format!("{:?}", settings.limits)),
+        ("timeouts", format!("{:?}", settings.timeouts)),
+        ("shutdown", format!("{:?}", settings.shutdown)),
+        ("log", format!("{:?}", settings.log)),
+        ("runtime", format!("{:?}", settings.runtime)),
+    ]
 }

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::keys::{self, Keys, ReadKeys};
 use super::load::{
-    ConfigFile, build_policy, files, identity_files, load_deny_list, load_identity, needs_restart,
+    ConfigFile, Fixed, build_policy, files, identity_files, load_deny_list, load_identity,
     note_certificates, watched,
 };
 use crate::accept::ServerIdentity;
@@ -49,6 +49,7 @@ const DENY: &str = "deny";
 pub(super) struct Reloader {
     config: Option<ConfigFile>,
     settings: Settings,
+    fixed: Fixed,
     identity: (Publisher<ServerIdentity>, Reader<ServerIdentity>),
     policy: Publisher<Policy>,
     /// One for each issuer, in the order of the settings.
@@ -107,6 +108,7 @@ impl Reloader {
         };
         let reloader = Self {
             config,
+            fixed: Fixed::of(&settings),
             settings,
             identity: (identity, identity_reader),
             policy,
@@ -193,7 +195,8 @@ impl Reloader {
     ) -> bool {
         self.named.clear();
         let mut read = || -> Result<_, Box<dyn Error>> {
-            let (settings, warnings) = Settings::load(&config.path, &config.overrides)?;
+            let (mut settings, warnings) = Settings::load(&config.path, &config.overrides)?;
+            let later = self.fixed.hold(&mut settings);
             self.named = files(Some(config), &settings).into_iter().collect();
             // SECURITY: guarded by `what_a_new_configuration_names_is_watched_before_it_is_read`.
             // A file that was replaced between being read and being watched would stay unread.
@@ -202,12 +205,18 @@ impl Reloader {
             let denied = live(load_deny_list(&settings)?);
             let identity = load_identity(&settings, &denied.1, Some(&self.identity.1))?;
             let read = keys::read(&settings.issuers, &self.metrics).map_err(|(_, error)| error)?;
-            Ok((settings, warnings, identity, read, denied))
+            Ok((settings, warnings, later, identity, read, denied))
         };
         match read() {
-            Ok((settings, warnings, identity, read, denied)) => {
+            Ok((settings, warnings, later, identity, read, denied)) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");
+                }
+                for section in later {
+                    tracing::warn!(
+                        section,
+                        "this section differs from the start, and takes effect at the next one"
+                    );
                 }
                 self.named.clear();
                 self.adopt(settings, identity, read, denied, now);
@@ -228,12 +237,6 @@ impl Reloader {
         denied: (Publisher<DenyList>, Reader<DenyList>),
         now: Timestamp,
     ) {
-        for section in needs_restart(&self.settings, &settings) {
-            tracing::warn!(
-                section,
-                "this section has changed and takes effect at the next start"
-            );
-        }
         note_certificates(&identity, &self.metrics);
         self.reloads.watch_only(watched(&settings));
         let before = std::mem::take(&mut self.keys);

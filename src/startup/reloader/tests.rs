@@ -115,3 +115,29 @@ async fn what_a_broken_configuration_names_is_watched_until_it_is_mended() {
     bench.configure(DENY_LIST);
     assert!(!bench.reloader.files().contains(&bench.file("other.list")));
 }
+
+#[tokio::test]
+async fn limits_are_those_of_the_start_until_the_next_one() {
+    let mut bench = Bench::new();
+    let of_the_start = bench.reloader.settings.limits.clone();
+    bench.configure("[limits]\ntoken_bytes = \"2KiB\"\nconnections_per_peer = 7");
+    assert!(bench.reloader.broken.is_empty(), "it was used");
+    let in_force = &bench.reloader.settings.limits;
+    assert_eq!(in_force.token_bytes, of_the_start.token_bytes);
+    assert_eq!(
+        in_force.connections_per_peer,
+        of_the_start.connections_per_peer
+    );
+
+    let load = |text: &str| {
+        let name = bench.path.to_str().unwrap();
+        Settings::from_text(text, name, &Overrides::default())
+            .unwrap()
+            .0
+    };
+    let fixed = &bench.reloader.fixed;
+    let mut other = load(&format!("{}\n[limits]\ntoken_bytes = \"2KiB\"", bench.text));
+    assert_eq!(fixed.hold(&mut other), ["limits"]);
+    let mut same = load(&bench.text);
+    assert!(fixed.hold(&mut same).is_empty(), "it was put back");
+}
