@@ -16,7 +16,7 @@ pub use health::{Health, Phase};
 pub use metrics::{Closed, Metrics};
 pub use record::{Known, RequestRecord};
 pub use refusals::{Refusals, RefusedConnection, RefusedRequest};
-pub use reloads::{Reloads, Told, Watched};
+pub use reloads::{KnownNames, Reloads, Told, Watched};
 
 use std::sync::Arc;
 

@@ -41,9 +41,9 @@ pub struct Ops {
     pub metrics: Arc<Metrics>,
     /// Behind `/status`, too: the last refusals.
     pub refusals: Arc<Refusals>,
-    /// Behind `/status`: facts that do not change while this edition runs, as JSON.
-    pub facts: Arc<serde_json::Value>,
-    /// Behind `/status`, too: the editions in force, and those that could not be.
+    /// Behind `/status`: facts that do not change while the process runs.
+    pub facts: Arc<serde_json::Map<String, serde_json::Value>>,
+    /// Behind `/status`, too: who is known, the editions in force, and those that could not be.
     pub reloads: Reloads,
 }
 
@@ -161,11 +161,17 @@ impl Ops {
             Phase::Stopping => "stopping",
         };
         let (refusals, connections) = self.refusals.shown();
+        let mut facts = serde_json::Map::clone(&self.facts);
+        facts.extend(
+            self.reloads
+                .known()
+                .map(|(key, names)| (key.to_owned(), names)),
+        );
         format!(
             "{:#}\n",
             serde_json::json!({
                 "phase": phase,
-                "facts": *self.facts,
+                "facts": facts,
                 "objects": self.reloads.shown(),
                 "report_mode": self.reloads.watched(),
                 "refusals": refusals,

@@ -12,7 +12,7 @@ use crate::check;
 use crate::decide;
 use crate::forward::HeaderRules;
 use crate::gate::Policy;
-use crate::observe::{Metrics, Watched};
+use crate::observe::{KnownNames, Metrics, Watched};
 use crate::reload::Reader;
 use crate::revocation::{DenyList, LoadDenyListError};
 use crate::settings::{Enforcement, LimitSettings, Overrides, Settings};
@@ -97,6 +97,16 @@ pub(super) fn watched(settings: &Settings) -> Watched {
     Watched {
         issuers: issuers.map(|issuer| Arc::clone(&issuer.name)).collect(),
         routes: routes.map(|route| Arc::clone(&route.name)).collect(),
+    }
+}
+
+/// Who is in the settings.
+pub(super) fn known(settings: &Settings) -> KnownNames {
+    let peers = settings.peers.iter();
+    let issuers = settings.issuers.iter();
+    KnownNames {
+        peers: peers.map(|peer| Arc::clone(&peer.name)).collect(),
+        issuers: issuers.map(|issuer| Arc::clone(&issuer.name)).collect(),
     }
 }
 

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -255,18 +254,17 @@ fn serve_ops(
     let Some(address) = settings.admin.address else {
         return Ok(None);
     };
-    let facts = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "listen": settings.listen.address.to_string(),
-        "upstream": settings.upstream.address.to_string(),
-        "peers": settings.peers.iter().map(|peer| &*peer.name).collect::<Vec<_>>(),
-        "issuers": settings.issuers.iter().map(|issuer| &*issuer.name).collect::<Vec<_>>(),
-    });
+    let facts = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("listen", settings.listen.address.to_string()),
+        ("upstream", settings.upstream.address.to_string()),
+    ];
+    let facts = facts.map(|(key, fact)| (key.to_owned(), fact.into()));
     let ops = Ops {
         health: health.clone(),
         metrics: Arc::clone(&journal.metrics),
         refusals: Arc::clone(&journal.refusals),
-        facts: Arc::new(facts),
+        facts: Arc::new(facts.into_iter().collect()),
         reloads,
     };
     let serving = ops.serve(address);

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::keys::{self, Keys, ReadKeys};
 use super::load::{
-    ConfigFile, Fixed, build_policy, files, identity_files, load_deny_list, load_identity,
+    ConfigFile, Fixed, build_policy, files, identity_files, known, load_deny_list, load_identity,
     note_certificates, watched,
 };
 use crate::accept::ServerIdentity;
@@ -99,6 +99,7 @@ impl Reloader {
         let now = Timestamp::now();
         reloads.loaded(IDENTITY, identity_reader.current().generation.number(), now);
         reloads.watch_only(watched(&settings));
+        reloads.know_only(known(&settings));
         reloads.loaded(CONFIG, policy_reader.current().generation.number(), now);
         note_keys(&settings, &keys, &reloads, now);
         note_deny_list(&settings, &denied.1, &reloads, metrics, now);
@@ -239,6 +240,7 @@ impl Reloader {
     ) {
         note_certificates(&identity, &self.metrics);
         self.reloads.watch_only(watched(&settings));
+        self.reloads.know_only(known(&settings));
         let before = std::mem::take(&mut self.keys);
         let before = self.settings.issuers.drain(..).zip(before).collect();
         self.keys = keys::assemble(&settings.issuers, read, before, &self.around);

@@ -141,3 +141,16 @@ async fn limits_are_those_of_the_start_until_the_next_one() {
     let mut same = load(&bench.text);
     assert!(fixed.hold(&mut same).is_empty(), "it was put back");
 }
+
+#[tokio::test]
+async fn the_status_page_names_whom_the_configuration_in_force_names() {
+    let mut bench = Bench::new();
+    let issuers = |bench: &Bench| {
+        let [_, (_, issuers)] = bench.reloader.reloads.known();
+        issuers.to_string()
+    };
+    assert_eq!(issuers(&bench), r#"["main","partner"]"#);
+    bench.text = bench.text.replace("\"partner\"", "\"other\"");
+    bench.configure("");
+    assert_eq!(issuers(&bench), r#"["main","other"]"#);
+}
