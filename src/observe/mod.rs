@@ -9,6 +9,7 @@ pub mod log;
 pub mod metrics;
 mod record;
 mod refusals;
+mod registry;
 mod reloads;
 
 pub use fetches::{Fetch, UnknownKid};

@@ -126,6 +126,19 @@ impl Reloads {
         told
     }
 
+    /// Only these are still configured: what was told of others is over.
+    pub fn keep_only(&self, objects: &[String]) {
+        let is_over = |object: &String| !objects.contains(object);
+        for object in self.objects.load().keys().filter(|object| is_over(object)) {
+            self.metrics.forget_object(object);
+        }
+        self.objects.rcu(|all| {
+            let mut kept = BTreeMap::clone(all);
+            kept.retain(|object, _| !is_over(object));
+            kept
+        });
+    }
+
     /// This is in report mode from now on, and nothing else.
     pub fn watch_only(&self, watched: Watched) {
         self.metrics

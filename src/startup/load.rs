@@ -13,9 +13,15 @@ use crate::decide;
 use crate::forward::HeaderRules;
 use crate::gate::Policy;
 use crate::observe::{KnownNames, Metrics, Watched};
+use crate::refresh::object;
 use crate::reload::Reader;
 use crate::revocation::{DenyList, LoadDenyListError};
 use crate::settings::{Enforcement, LimitSettings, Overrides, Settings};
+
+/// What objects are called in metrics and on the status page.
+pub(super) const CONFIG: &str = "config";
+pub(super) const IDENTITY: &str = "identity";
+pub(super) const DENY: &str = "deny";
 
 /// Where the settings came from, to be read again.
 #[derive(Clone, Debug)]
@@ -108,6 +114,14 @@ pub(super) fn known(settings: &Settings) -> KnownNames {
         peers: peers.map(|peer| Arc::clone(&peer.name)).collect(),
         issuers: issuers.map(|issuer| Arc::clone(&issuer.name)).collect(),
     }
+}
+
+/// What the objects are called that can be reloaded under these settings.
+pub(super) fn objects(settings: &Settings) -> Vec<String> {
+    let deny = settings.deny.file.as_ref().map(|_| DENY.to_owned());
+    let keys = settings.issuers.iter().map(|issuer| object(&issuer.name));
+    let fixed = [CONFIG, IDENTITY].map(str::to_owned);
+    fixed.into_iter().chain(deny).chain(keys).collect()
 }
 
 pub(super) fn note_certificates(identity: &ServerIdentity, metrics: &Metrics) {

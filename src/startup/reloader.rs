@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 
 use super::keys::{self, Keys, ReadKeys};
 use super::load::{
-    ConfigFile, Fixed, build_policy, files, identity_files, known, load_deny_list, load_identity,
-    note_certificates, watched,
+    CONFIG, ConfigFile, DENY, Fixed, IDENTITY, build_policy, files, identity_files, known,
+    load_deny_list, load_identity, note_certificates, objects, watched,
 };
 use crate::accept::ServerIdentity;
 use crate::gate::Policy;
@@ -38,11 +38,6 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// For file systems that tell of no change; the others are heard at once.
 pub(super) const POLL: Duration = Duration::from_secs(10);
-
-/// What objects are called in metrics and on the status page.
-const CONFIG: &str = "config";
-const IDENTITY: &str = "identity";
-const DENY: &str = "deny";
 
 /// The writing ends, and what is needed to write.
 #[derive(Debug)]
@@ -238,6 +233,7 @@ impl Reloader {
         denied: (Publisher<DenyList>, Reader<DenyList>),
         now: Timestamp,
     ) {
+        self.forget(&settings);
         note_certificates(&identity, &self.metrics);
         self.reloads.watch_only(watched(&settings));
         self.reloads.know_only(known(&settings));
@@ -256,6 +252,16 @@ impl Reloader {
         self.denied = denied;
         self.settings = settings;
         tracing::info!(object = CONFIG, %generation, "reloaded");
+    }
+
+    /// What the new settings do not name any more is over: it must not be told as stale for ever.
+    fn forget(&self, settings: &Settings) {
+        self.reloads.keep_only(&objects(settings));
+        let stays = |name: &str| settings.issuers.iter().any(|issuer| *issuer.name == *name);
+        let before = self.settings.issuers.iter();
+        for gone in before.filter(|issuer| !stays(&issuer.name)) {
+            self.metrics.forget_issuer(&gone.name);
+        }
     }
 
     fn reload_identity(&mut self, now: Timestamp) {

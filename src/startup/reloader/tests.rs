@@ -154,3 +154,33 @@ async fn the_status_page_names_whom_the_configuration_in_force_names() {
     bench.configure("");
     assert_eq!(issuers(&bench), r#"["main","other"]"#);
 }
+
+#[tokio::test]
+async fn what_is_not_configured_any_more_is_not_told_as_stale() {
+    let mut bench = Bench::new();
+    bench.world.write("deny.list", "# nobody\n").unwrap();
+    bench.configure(DENY_LIST);
+    for name in ["deny.list", "partner-jwks.json"] {
+        bench.world.write(name, "{").unwrap();
+        let file = bench.file(name);
+        bench.react(from_ref(&file));
+    }
+    let told = |bench: &Bench| {
+        let metrics = String::from_utf8(bench.reloader.metrics.render()).unwrap();
+        metrics + &bench.reloader.reloads.shown().to_string()
+    };
+    let of_the_two = ["\"deny\"", "keys/partner", "issuer=\"partner\""];
+    for words in of_the_two {
+        assert!(told(&bench).contains(words), "{words}");
+    }
+    bench.text = bench
+        .text
+        .replace("\"partner\"", "\"other\"")
+        .replace("partner-jwks", "jwks");
+    bench.text = bench.text.replace("[\"EdDSA\"]", "[\"ES256\"]");
+    bench.configure("");
+    for words in of_the_two {
+        assert!(!told(&bench).contains(words), "{words}: {}", told(&bench));
+    }
+    assert!(told(&bench).contains("keys/main"));
+}
