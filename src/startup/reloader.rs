@@ -80,7 +80,7 @@ impl Reloader {
         let denied = live(load_deny_list(&settings)?);
         let identity = load_identity(&settings, &denied.1, None)?;
         note_certificates(&identity, metrics);
-        let read = keys::read(&settings.issuers, metrics)
+        let read = keys::read(&settings.issuers)
             .map_err(|(issuer, cause)| super::StartError::Keys { issuer, cause })?;
         let around = Surroundings {
             metrics: Arc::clone(metrics),
@@ -200,7 +200,7 @@ impl Reloader {
             // Under the new names of issuers, and therefore an edition for the new policy alone.
             let denied = live(load_deny_list(&settings)?);
             let identity = load_identity(&settings, &denied.1, Some(&self.identity.1))?;
-            let read = keys::read(&settings.issuers, &self.metrics).map_err(|(_, error)| error)?;
+            let read = keys::read(&settings.issuers).map_err(|(_, error)| error)?;
             Ok((settings, warnings, later, identity, read, denied))
         };
         match read() {
@@ -311,8 +311,9 @@ impl Reloader {
             return;
         };
         let object = object(&issuer.name);
-        match keys::read_ring(issuer, &self.metrics) {
-            Ok(ring) => {
+        match keys::read_ring(issuer) {
+            Ok(read) => {
+                let ring = read.adopt(issuer, &self.metrics);
                 let generation = publisher.publish(Some(ring));
                 self.reloads.loaded(&object, generation.number(), now);
                 tracing::info!(object, %generation, "reloaded");

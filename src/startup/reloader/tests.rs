@@ -184,3 +184,35 @@ async fn what_is_not_configured_any_more_is_not_told_as_stale() {
     }
     assert!(told(&bench).contains("keys/main"));
 }
+
+#[tokio::test]
+async fn a_configuration_that_is_not_used_leaves_no_trace_of_its_keys() {
+    use crate::lab::SigningKey;
+    use crate::model::Algorithm;
+
+    let mut bench = Bench::new();
+    let count = |bench: &Bench| {
+        let text = String::from_utf8(bench.reloader.metrics.render()).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.contains("jwks_keys{issuer=\"main\"}"));
+        line.unwrap().to_owned()
+    };
+    let before = count(&bench);
+    let other = SigningKey::generate(Algorithm::Es256, Some("other")).unwrap();
+    let other = SigningKey::jwks(&[&other]).unwrap();
+    bench.world.write("other.json", &other).unwrap();
+    let text = bench.text.clone();
+    bench.text = text
+        .replacen("\"jwks.json\"", "\"other.json\"", 1)
+        .replacen("\"partner-jwks.json\"", "\"missing.json\"", 1);
+    bench.configure("");
+    assert!(
+        bench.reloader.broken.contains(&bench.path),
+        "it is not used"
+    );
+    assert_eq!(count(&bench), before);
+    bench.text = text.replacen("\"jwks.json\"", "\"other.json\"", 1);
+    bench.configure("");
+    assert_ne!(count(&bench), before);
+}
