@@ -93,6 +93,8 @@ pub(super) struct State {
     failing: bool,
     /// When the last one was: until then at least, the keys were the issuer's.
     confirmed: Option<Instant>,
+    /// Whether nobody fetches any more.
+    over: bool,
     bucket: Bucket,
 }
 
@@ -114,6 +116,7 @@ impl Asking {
             answered: 0,
             failing: false,
             confirmed,
+            over: false,
             bucket: Bucket::new(burst, pace.cooldown),
         });
         Self {
@@ -136,7 +139,11 @@ impl Asking {
         self.metrics.unknown_kid(&self.issuer, outcome);
         // Where each key is a document of its own, a server that does not answer leaves the question
         // open. A whole document that lacks the key has answered it, also if it is an older one.
-        let is_open = self.kind == Kind::ByKid && self.state.borrow().failing;
+        // Nor has anything that is no more.
+        let is_open = {
+            let state = self.state.borrow();
+            state.over || (self.kind == Kind::ByKid && state.failing)
+        };
         match outcome {
             UnknownKid::Found => Asked::Found,
             UnknownKid::Failed | UnknownKid::Slow | UnknownKid::Cooldown if is_open => {
@@ -174,12 +181,12 @@ impl Asking {
         let Some(before) = self.join(&wanted) else {
             return UnknownKid::Cooldown;
         };
-        let is_over = |state: &State| !state.wanted.contains(&wanted);
+        let is_over = |state: &State| state.over || !state.wanted.contains(&wanted);
         let answered = match timeout(self.pace.patience, fetches.wait_for(is_over)).await {
-            Ok(Ok(state)) => state.answered,
             // The fetching itself has ended, with a configuration that is no more.
-            Ok(Err(_)) => return UnknownKid::Failed,
-            Err(_) => return UnknownKid::Slow,
+            Ok(Ok(state)) if state.over => return UnknownKid::Failed,
+            Ok(Ok(state)) => state.answered,
+            Ok(Err(_)) | Err(_) => return UnknownKid::Slow,
         };
         if self.has(kid) {
             return UnknownKid::Found;
@@ -251,6 +258,15 @@ impl Asking {
     /// To hear of wishes.
     pub(super) fn wishes(&self) -> watch::Receiver<State> {
         self.state.subscribe()
+    }
+
+    /// Nobody fetches any more: whoever waits is told so.
+    pub(super) fn over(&self) {
+        self.state.send_modify(|state| state.over = true);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state.borrow().over
     }
 
     /// A fetch begins that nobody asked for: whoever asks now waits for it.

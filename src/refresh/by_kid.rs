@@ -64,7 +64,12 @@ impl ByKid {
         loop {
             let next = self.next_due();
             tokio::select! {
-                Some(Ok((kid, fetched))) = self.fetches.join_next() => self.settle(&kid, fetched),
+                Some(fetch) = self.fetches.join_next() => match fetch {
+                    Ok((kid, fetched)) => self.settle(&kid, fetched),
+                    // Whose fetch it was is not known, so none of them would be tried again.
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => {}
+                },
                 asked = wished(&mut wishes, &self.under_way) => {
                     asked.into_iter().for_each(|kid| self.start(kid));
                 }

@@ -46,6 +46,11 @@ impl Document {
         self.schedule.ends()
     }
 
+    #[cfg(test)]
+    pub(super) fn load_dice(&mut self, dice: fn() -> super::Roll) {
+        self.job.dice = dice;
+    }
+
     /// Works for ever.
     pub(super) async fn run(mut self: Box<Self>) {
         let began = self.job.asking.began();

@@ -152,6 +152,12 @@ impl Remote {
         };
     }
 
+    /// Whether it has ended by a fault in the gate, and fetches nothing any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.asking.is_over()
+    }
+
     /// The keys.
     #[must_use]
     pub fn reader(&self) -> Reader<Option<KeyRing>> {
@@ -162,6 +168,20 @@ impl Remote {
     #[must_use]
     pub fn asking(&self) -> Arc<Asking> {
         Arc::clone(&self.asking)
+    }
+}
+
+// === impl Job ===
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.asking.over();
+        if std::thread::panicking() {
+            // SECURITY: guarded by `keys_end_where_their_fetching_breaks`. Nobody is left who would
+            // end them in time.
+            let generation = self.publisher.publish(None);
+            self.teller.broke(generation);
+        }
     }
 }
 

@@ -110,6 +110,15 @@ impl Teller {
         );
     }
 
+    /// The fetching broke, and with it goes what it had brought.
+    pub(super) fn broke(&self, generation: Generation) {
+        self.taken_back(generation, 0);
+        let why = "the fetching ended by a fault in the gate: its tokens get 503 until the \
+                   configuration changes or the gate starts again";
+        self.reloads.failed(&self.object, why, (self.clock)());
+        tracing::error!(object = self.object, "{why}");
+    }
+
     /// No fetch brought this, so none is told.
     fn taken_back(&self, generation: Generation, left: usize) {
         self.metrics.set_keys(&self.issuer, left);

@@ -58,3 +58,60 @@ async fn another_configuration_gives_the_same_keys_no_longer_life() {
     let last = Remote::prepare(&issuer, Some(&third), &around).unwrap();
     assert_eq!(ends(&last), Some(Duration::ZERO));
 }
+
+/// What no fetch survives.
+fn broken_dice() -> Roll {
+    panic!("by the test")
+}
+
+#[tokio::test]
+async fn keys_end_where_their_fetching_breaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let issuer = issuer(&world);
+    let around = around();
+    let mut first = Remote::prepare(&issuer, None, &around).unwrap();
+    first.reader = live(Some(KeyRing::of_pems([], &issuer.algorithms))).1;
+    first
+        .asking
+        .ended(&asking::Wanted::Whole, asking::Ended::Answered);
+    let mut second = Remote::prepare(&issuer, Some(&first), &around).unwrap();
+    let Some(Task::Document(document)) = &mut second.waiting else {
+        panic!("no document is waiting")
+    };
+    document.load_dice(broken_dice);
+    let mut reader = second.reader();
+    assert!(reader.current().value.is_some() && !second.is_over());
+    second.begin();
+    let patience = Duration::from_secs(30);
+    assert!(
+        tokio::time::timeout(patience, reader.changed())
+            .await
+            .unwrap()
+    );
+    assert!(reader.current().value.is_none(), "nobody would end them");
+    assert!(second.is_over(), "another configuration begins anew");
+    let why = around.reloads.shown()["keys/main"]["stale"]["why"].to_string();
+    assert!(why.contains("by a fault in the gate"), "{why}");
+    assert_eq!(second.asking().ask("any").await, Asked::Unavailable);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_fetch_hears_that_there_will_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let mut issuer = issuer(&world);
+    if let KeySource::Remote(keys) = &mut issuer.keys {
+        keys.pace.patience = Duration::from_secs(3_600);
+    }
+    let remote = Remote::prepare(&issuer, None, &around()).unwrap();
+    let asking = remote.asking();
+    let waiting = tokio::spawn(async move { asking.ask("kid").await });
+    let mut wishes = remote.asking.wishes();
+    drop(wishes.wait_for(|state| !state.wanted.is_empty()).await);
+    // As a new configuration does it.
+    drop(remote);
+    let patience = Duration::from_secs(30);
+    let asked = tokio::time::timeout(patience, waiting).await;
+    assert_eq!(asked.unwrap().unwrap(), Asked::Unavailable);
+}

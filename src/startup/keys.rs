@@ -95,7 +95,7 @@ fn take_over(
     around: &Surroundings,
 ) -> Option<Remote> {
     match keys {
-        Keys::Fetched(remote) if old.keys == new.keys => Some(remote),
+        Keys::Fetched(remote) if old.keys == new.keys && !remote.is_over() => Some(remote),
         Keys::Fetched(remote) => Remote::prepare(new, Some(&remote), around),
         Keys::Local(..) => Remote::prepare(new, None, around),
     }

@@ -7,6 +7,7 @@ mod judges;
 mod keys;
 mod load;
 mod reloader;
+mod reloading;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +21,8 @@ use tokio::task::JoinSet;
 
 pub use self::judges::Judges;
 pub use self::load::ConfigFile;
-use self::reloader::{Readers, Reloader, Reloading};
+use self::reloader::{Readers, Reloader};
+use self::reloading::Reloading;
 use crate::accept::identity::IdentityError;
 use crate::accept::{Acceptor, ServerIdentity};
 use crate::gate::{Gate, Policy, RequestIds};
@@ -158,6 +160,11 @@ async fn assemble(settings: Settings, config: Option<ConfigFile>) -> Result<Runn
 }
 
 impl Running {
+    /// Completes when the gate cannot go on: it would not notice any more what it must not let in.
+    pub async fn failed(&mut self) {
+        self.reloading.failed().await;
+    }
+
     /// Ends the gate: not ready at once, still accepting for `shutdown.delay`, then finishing what
     /// is there for `shutdown.drain`.
     pub async fn stop(self) -> Ended {

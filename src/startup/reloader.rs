@@ -5,16 +5,11 @@
 //! is: the gate neither opens nor shuts by accident.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::error::Error;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
-
-use tokio::sync::oneshot;
 
 use super::keys::{self, Keys, ReadKeys};
 use super::load::{
@@ -126,7 +121,7 @@ impl Reloader {
     }
 
     /// Reacts to changes for ever.
-    async fn run(mut self, mut watch: FileWatch) {
+    pub(super) async fn run(mut self, mut watch: FileWatch) {
         self.keys.iter_mut().for_each(Keys::begin);
         let mut pause = RETRY_FIRST;
         loop {
@@ -366,33 +361,6 @@ fn note_keys(settings: &Settings, keys: &[Keys], reloads: &Reloads, now: Timesta
             let generation = publisher.generation().number();
             reloads.loaded(&object(&issuer.name), generation, now);
         }
-    }
-}
-
-/// The thread that reloads, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Reloading {
-    _stop: oneshot::Sender<Infallible>,
-}
-
-impl Reloading {
-    /// Starts it.
-    pub(super) fn spawn(reloader: Reloader, watch: FileWatch) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (stop, stopped) = oneshot::channel();
-        thread::Builder::new()
-            .name("sidegate-reload".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = reloader.run(watch) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
-        Ok(Self { _stop: stop })
     }
 }
 
