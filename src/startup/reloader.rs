@@ -210,6 +210,8 @@ impl Reloader {
                     );
                 }
                 self.named.clear();
+                // All that is in force was read just now.
+                self.broken.clear();
                 self.adopt(settings, identity, read, denied, now);
                 true
             }

@@ -216,3 +216,17 @@ async fn a_configuration_that_is_not_used_leaves_no_trace_of_its_keys() {
     bench.configure("");
     assert_ne!(count(&bench), before);
 }
+
+#[tokio::test]
+async fn nothing_is_tried_again_that_a_new_configuration_has_mended() {
+    let mut bench = Bench::new();
+    let keys = bench.file("jwks.json");
+    let good = std::fs::read_to_string(&keys).unwrap();
+    bench.world.write("jwks.json", "{").unwrap();
+    bench.react(from_ref(&keys));
+    assert!(bench.reloader.broken.contains(&keys));
+    bench.world.write("other.json", &good).unwrap();
+    bench.text = bench.text.replacen("\"jwks.json\"", "\"other.json\"", 1);
+    bench.configure("");
+    assert_eq!(bench.reloader.broken, BTreeSet::new());
+}
