@@ -78,6 +78,8 @@ pub struct Asking {
     waiting: Semaphore,
     /// Hashes of names, keyed by chance so that nobody can aim at another's, and until when.
     unknown: Cache<u64, Duration>,
+    /// Of those that are documents of their own, the ones whose last fetch failed.
+    failed: Cache<u64, ()>,
     hasher: ahash::RandomState,
     began: Instant,
     metrics: Arc<Metrics>,
@@ -96,6 +98,15 @@ pub(super) struct State {
     /// Whether nobody fetches any more.
     over: bool,
     bucket: Bucket,
+}
+
+/// A place among those who wait.
+#[derive(Clone, Copy, Debug)]
+struct Joined {
+    /// How many fetches were answered before.
+    before: u64,
+    /// Whether the fetch begins after this.
+    causes: bool,
 }
 
 impl Asking {
@@ -127,6 +138,7 @@ impl Asking {
             state,
             waiting: Semaphore::new(MOST_WAITING),
             unknown: Cache::new(MOST_UNKNOWN),
+            failed: Cache::new(MOST_UNKNOWN),
             hasher: ahash::RandomState::new(),
             began: Instant::now(),
             metrics,
@@ -137,16 +149,11 @@ impl Asking {
     pub async fn ask(&self, kid: &str) -> Asked {
         let outcome = self.outcome(kid).await;
         self.metrics.unknown_kid(&self.issuer, outcome);
-        // Where each key is a document of its own, a server that does not answer leaves the question
-        // open. A whole document that lacks the key has answered it, also if it is an older one.
-        // Nor has anything that is no more.
-        let is_open = {
-            let state = self.state.borrow();
-            state.over || (self.kind == Kind::ByKid && state.failing)
-        };
         match outcome {
             UnknownKid::Found => Asked::Found,
-            UnknownKid::Failed | UnknownKid::Slow | UnknownKid::Cooldown if is_open => {
+            UnknownKid::Failed | UnknownKid::Slow | UnknownKid::Cooldown
+                if self.is_open(kid, outcome) =>
+            {
                 Asked::Unavailable
             }
             UnknownKid::Failed
@@ -157,6 +164,18 @@ impl Asking {
             | UnknownKid::Unfit
             | UnknownKid::Unknown => Asked::Unknown,
         }
+    }
+
+    /// Whether nobody has said anything about this key. Where each is a document of its own, a server
+    /// that does not answer leaves the question open. A whole document that lacks the key has answered
+    /// it, also if it is an older one.
+    fn is_open(&self, kid: &str, outcome: UnknownKid) -> bool {
+        let state = self.state.borrow();
+        let is_asked = outcome != UnknownKid::Cooldown;
+        // SECURITY: guarded by `a_made_up_kid_does_not_close_the_question_of_another`. What the server
+        // says of one key is nothing that it says of another.
+        let is_failing = state.failing || self.failed.get(&self.hash(kid)).is_some();
+        state.over || (self.kind == Kind::ByKid && (is_asked || is_failing))
     }
 
     async fn outcome(&self, kid: &str) -> UnknownKid {
@@ -178,7 +197,7 @@ impl Asking {
             return UnknownKid::Crowded;
         };
         let mut fetches = self.state.subscribe();
-        let Some(before) = self.join(&wanted) else {
+        let Some(Joined { before, causes }) = self.join(&wanted) else {
             return UnknownKid::Cooldown;
         };
         let is_over = |state: &State| state.over || !state.wanted.contains(&wanted);
@@ -191,18 +210,20 @@ impl Asking {
         if self.has(kid) {
             return UnknownKid::Found;
         }
-        if self.kind == Kind::Whole && answered > before {
+        let is_answered = self.kind == Kind::Whole && answered > before;
+        // A fetch that had begun already may have left just before the key came.
+        if is_answered && causes {
             self.remember(kid);
         }
-        if self.remembers(kid) {
+        if is_answered || self.remembers(kid) {
             UnknownKid::Unknown
         } else {
             UnknownKid::Failed
         }
     }
 
-    /// Joins those who wait for this fetch, or causes it. Says how many were answered before.
-    fn join(&self, wanted: &Wanted) -> Option<u64> {
+    /// Joins those who wait for this fetch, or causes it.
+    fn join(&self, wanted: &Wanted) -> Option<Joined> {
         let now = self.now();
         let mut joined = None;
         self.state.send_if_modified(|state| {
@@ -212,7 +233,10 @@ impl Asking {
             if causes {
                 state.wanted.push(wanted.clone());
             }
-            joined = (is_fetched || causes).then_some(state.answered);
+            joined = (is_fetched || causes).then_some(Joined {
+                before: state.answered,
+                causes,
+            });
             causes
         });
         joined
@@ -224,14 +248,23 @@ impl Asking {
     }
 
     fn remembers(&self, kid: &str) -> bool {
-        let until = self.unknown.get(&self.hasher.hash_one(kid));
+        let until = self.unknown.get(&self.hash(kid));
         until.is_some_and(|until| self.now() < until)
     }
 
     /// Lets this name cause no fetch for a while.
     pub(super) fn remember(&self, kid: &str) {
         let until = self.now().saturating_add(self.pace.unknown_kept);
-        self.unknown.insert(self.hasher.hash_one(kid), until);
+        self.unknown.insert(self.hash(kid), until);
+    }
+
+    fn hash(&self, kid: &str) -> u64 {
+        self.hasher.hash_one(kid)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_remembered(&self, kid: &str) -> bool {
+        self.remembers(kid)
     }
 
     // --- The task's side ---
@@ -282,6 +315,13 @@ impl Asking {
 
     /// A fetch is over, and what it brought is published.
     pub(super) fn ended(&self, wanted: &Wanted, ended: Ended) {
+        if let Wanted::Key(kid) = wanted {
+            let kid = self.hash(kid.text());
+            match ended {
+                Ended::Answered => drop(self.failed.remove(&kid)),
+                Ended::Failed => self.failed.insert(kid, ()),
+            }
+        }
         self.state.send_modify(|state| {
             state.wanted.retain(|one| one != wanted);
             state.failing = ended == Ended::Failed;

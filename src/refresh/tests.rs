@@ -115,3 +115,28 @@ async fn whoever_waits_for_a_fetch_hears_that_there_will_be_none() {
     let asked = tokio::time::timeout(patience, waiting).await;
     assert_eq!(asked.unwrap().unwrap(), Asked::Unavailable);
 }
+
+#[tokio::test]
+async fn a_fetch_that_had_begun_says_nothing_of_a_key_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let issuer = issuer(&world);
+    let remote = Remote::prepare(&issuer, None, &around()).unwrap();
+    let whole = asking::Wanted::Whole;
+    for (begun, fetches) in [(true, true), (false, false)] {
+        if begun {
+            remote.asking.begins(&whole);
+        }
+        let kid = format!("begun: {begun}");
+        let (asking, name) = (remote.asking(), kid.clone());
+        let waiting = tokio::spawn(async move { asking.ask(&name).await });
+        let mut wishes = remote.asking.wishes();
+        drop(wishes.wait_for(|state| !state.wanted.is_empty()).await);
+        // The request waits for it once all that can go on has gone on.
+        tokio::task::yield_now().await;
+        remote.asking.ended(&whole, asking::Ended::Answered);
+        assert_eq!(waiting.await.unwrap(), Asked::Unknown);
+        let asking = remote.asking();
+        assert_eq!(!asking.is_remembered(&kid), fetches, "{kid}");
+    }
+}

@@ -178,6 +178,33 @@ async fn each_key_is_fetched_when_a_token_names_it() {
 }
 
 #[tokio::test]
+async fn a_made_up_kid_does_not_close_the_question_of_another() {
+    let server = KeyServer::start().await;
+    let plan = Plan::new();
+    let down = say("500 Internal Server Error", &[], "");
+    server.act(Act::ByPath(vec![("/eu/current".to_owned(), down)]));
+    let keys = format!(
+        "{{ pem_url = {:?}, ca = {} }}",
+        server.url("/eu/{kid}"),
+        server.ca()
+    );
+    // A few names may be asked for at once, and then none for long.
+    let town = plan
+        .tuned(&keys, |pace| {
+            pace.cooldown = Duration::from_secs(3_600);
+            pace.patience = Duration::from_secs(20);
+        })
+        .await;
+    assert_eq!(status(&town, &town.token()).await, 503, "nobody can say");
+    for number in 0..6 {
+        let stranger = town.world.token().sign(&key(&format!("made-up-{number}")));
+        assert_eq!(status(&town, &stranger.unwrap()).await, 401);
+    }
+    assert!(asked(&town, "cooldown") > 0);
+    assert_eq!(status(&town, &town.token()).await, 503, "nor can they now");
+}
+
+#[tokio::test]
 async fn a_name_that_no_url_may_hold_is_not_asked_for() {
     let server = KeyServer::start().await;
     let keys = format!(
