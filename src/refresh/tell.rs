@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Surroundings, object};
 use crate::jwks::{KeyRing, KeyWarning};
 use crate::model::Timestamp;
-use crate::observe::{Fetch, Metrics, Reloads, Told};
+use crate::observe::{Fetch, Metrics, Reloads, Told, in_full};
 use crate::reload::Generation;
 
 /// Tells of one issuer.
@@ -130,14 +130,4 @@ impl Teller {
         self.metrics.fetched(&self.issuer, fetch);
         self.metrics.fetch_succeeded(&self.issuer, (self.clock)());
     }
-}
-
-fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -19,7 +19,7 @@ use super::load::{
 use crate::accept::ServerIdentity;
 use crate::gate::Policy;
 use crate::model::Timestamp;
-use crate::observe::{Metrics, Reloads, Told};
+use crate::observe::{Metrics, Reloads, Told, in_full};
 use crate::refresh::{Surroundings, object};
 use crate::reload::watch::FileWatch;
 use crate::reload::{Publisher, Reader, live};
@@ -324,12 +324,7 @@ impl Reloader {
 
     /// The last good edition stays in force; that it does is told everywhere.
     fn failed(&mut self, object: &str, files: &[PathBuf], error: &dyn Error, now: Timestamp) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
+        let text = in_full(error);
         self.broken.extend(files.iter().cloned());
         if self.reloads.failed(object, &text, now) == Told::New {
             tracing::error!(
