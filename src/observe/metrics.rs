@@ -17,6 +17,7 @@ use super::described::{
 };
 pub use super::described::{DESCRIBED, Described};
 use super::fetches::{Fetch, UnknownKid};
+use super::health::PhaseLatch;
 use super::registry::{counter, counters, gauge, gauges, histogram};
 use crate::model::{Denial, Stage, Timestamp};
 
@@ -63,6 +64,7 @@ const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    pub(super) phase: PhaseLatch,
     ready: IntGauge,
     generation: IntGaugeVec,
     reloads: IntCounterVec,
@@ -125,6 +127,7 @@ impl Metrics {
                 .then(|| would_refuse.with_label_values(&labels))
         };
         Ok(Self {
+            phase: PhaseLatch::default(),
             ready: gauge(r, &READY)?,
             generation: gauges(r, &GENERATION)?,
             reloads: counters(r, &RELOADS)?,
@@ -160,16 +163,12 @@ impl Metrics {
     /// The whole exposition, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
+        self.ready.set(i64::from(self.phase.is_ready()));
         let mut out = Vec::with_capacity(16 * 1024);
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
             tracing::error!(%error, "metrics cannot be rendered");
         }
         out
-    }
-
-    /// `/readyz` changed its mind.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.set(i64::from(ready));
     }
 
     /// An edition of a reloadable object came into force.
