@@ -270,6 +270,13 @@ impl DenyList {
         found.map(|(_, term)| term.line)
     }
 
+    /// Whether it denies keys of this issuer by their name.
+    #[must_use]
+    pub fn names_keys_of(&self, issuer: &str) -> bool {
+        let known = self.issuers.get(issuer);
+        known.is_some_and(|tokens| !tokens.kid.is_empty())
+    }
+
     /// How many entries it has.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -163,6 +163,16 @@ impl Report {
                 let (all, expired) = (list.len(), list.expired(now));
                 let text = format!("deny.file: {all} entries, {expired} of them expired");
                 self.line("ok", &text);
+                for issuer in &settings.issuers {
+                    if issuer.keys.is_nameless() && list.names_keys_of(&issuer.name) {
+                        let name = &issuer.name;
+                        let text = format!(
+                            "deny.file: the keys of issuer \"{name}\" have no kid, so an entry \
+                             \"kid issuer={name} ...\" denies nothing; take the key out of its file"
+                        );
+                        self.line("warning", &text);
+                    }
+                }
             }
             Err(error) => self.fail(&in_full(&error)),
         }
