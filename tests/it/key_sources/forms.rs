@@ -380,9 +380,9 @@ async fn a_directory_of_keys_follows_what_is_put_in_and_taken_out() {
     })
     .await;
     // A broken one costs nobody else their key.
-    fs::write(folder.join("broken.crt"), "-----BEGIN").unwrap();
     let before = loads("loaded");
-    eventually("it was seen", || loads("loaded") > before || before >= 3).await;
+    fs::write(folder.join("broken.crt"), "-----BEGIN").unwrap();
+    eventually("it was seen", || loads("loaded") > before).await;
     assert_eq!(status(&town, &token).await, 200);
     // The content changes under the same name.
     let other = key("added");
