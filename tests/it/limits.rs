@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::harness::process::Gate;
 use crate::harness::{
-    ANY, Town, bearer, eventually, eventually_so, get, local, raw, request, seen,
+    ANY, Town, bearer, eventually, eventually_so, get, local, plain, raw, request, seen,
 };
 
 /// The standard configuration with more under one of its tables.
@@ -486,4 +486,24 @@ async fn too_many_open_files_pause_the_door_and_it_opens_again() {
         answer.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
+}
+
+/// Whoever may connect to the admin port could otherwise have the process restarted.
+#[tokio::test]
+async fn whoever_asks_and_does_not_read_keeps_no_probe_waiting() {
+    let town = Town::start().await;
+    let admin = town.gate.admin.unwrap();
+    let mut deaf = Vec::new();
+    for _ in 0..64 {
+        let mut socket = tokio::net::TcpStream::connect(admin).await.unwrap();
+        // More answers than all buffers on the way hold.
+        let asked = "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".repeat(2_000);
+        let sending = socket.write_all(asked.as_bytes());
+        drop(tokio::time::timeout(Duration::from_secs(1), sending).await);
+        deaf.push(socket);
+    }
+    let request = http::Request::get("/livez").body(http_body_util::Full::default());
+    let probe = plain::call(admin.port(), request.unwrap());
+    let answer = tokio::time::timeout(Duration::from_secs(30), probe).await;
+    assert_eq!(answer.expect("no answer").head.status(), 200);
 }

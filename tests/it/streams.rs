@@ -19,12 +19,12 @@ use crate::single_use::again;
 
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
-/// A gate before a service that never ends an answer, with an empty deny list.
+/// A gate before a service that never ends an answer, with a deny list of nobody.
 async fn town(change: impl FnOnce(String) -> String) -> Town {
     let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
     let service = Ticking::start().await;
     Town::prepared(echo, &service.upstream, |world, config| {
-        world.write("deny.list", "").unwrap();
+        world.write("deny.list", "# nobody\n").unwrap();
         change(format!("{config}\n[deny]\nfile = \"deny.list\"\n"))
     })
     .await
