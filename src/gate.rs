@@ -101,7 +101,7 @@ impl Gate {
         &self,
         mut request: Request<Incoming>,
         place: Place,
-        record: &mut RequestRecord,
+        record: &mut RequestRecord<'_>,
     ) -> Result<Response<AnswerBody>, Denial> {
         let policy = self.policy.current();
         let mut judged = self.judge(&request, &policy, &place, record);
@@ -155,7 +155,7 @@ impl Gate {
         request: &Request<Incoming>,
         policy: &Edition<Policy>,
         place: &Place,
-        record: &mut RequestRecord,
+        record: &mut RequestRecord<'_>,
     ) -> Judged {
         let now = (self.clock)();
         match place.connection.peer(now) {
@@ -237,7 +237,7 @@ impl Handler for Gate {
         let request_id = self.request_ids.of(request.headers());
         let form = BodyForm::wanted_by(request.headers());
         let mut record = RequestRecord::open(
-            self.journal.clone(),
+            &self.journal,
             connection.remote(),
             Arc::clone(connection.name()),
             Arc::clone(&request_id),
