@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::args::{Cli, Command};
 use self::check::Fetching;
-use crate::observe::in_full;
+use crate::observe::{in_full, log};
 use crate::settings::{Overrides, SettingsError, json_schema};
 
 /// Everything ended as it should.
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
         Ok(environment) => environment,
         Err(error) => return settings_error(&error),
     };
-    ExitCode::from(match cli.command {
+    let code = match cli.command {
         Command::Run(args) => run::run(args.overrides().over(environment)),
         Command::Check(args) => {
             let fetching = if args.offline {
@@ -61,7 +61,9 @@ pub fn main() -> ExitCode {
         Command::Dev(what) => dev::dev(&what),
         Command::Schema => say(&json_schema()),
         Command::Reference(args) => reference::reference(&args),
-    })
+    };
+    log::end();
+    ExitCode::from(code)
 }
 
 fn settings_error(error: &SettingsError) -> ExitCode {
@@ -75,8 +77,9 @@ fn say(text: &str) -> u8 {
     DONE
 }
 
-/// Prints an error with its causes to standard error.
+/// Prints an error with its causes to standard error, below what the log said before it.
 fn complain(error: &dyn Error) {
+    log::flush();
     drop(std::io::stderr().write_all(format!("sidegate: {}\n", in_full(error)).as_bytes()));
 }
 
