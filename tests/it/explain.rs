@@ -19,6 +19,8 @@ use crate::attacks::world::{ASSERTION, HOST};
 use crate::attacks::{World, header_map, rows};
 use crate::live_attacks;
 
+use crate::harness::world_at;
+
 /// The attack table's issuers and the lab's certificates, and the judges over both.
 struct Desk {
     tokens: World,
@@ -32,7 +34,7 @@ impl Desk {
     fn set() -> Self {
         let tokens = World::new(Timestamp::now());
         let folder = tempfile::tempdir().unwrap();
-        let pki = lab::World::create(folder.path(), tokens.now).unwrap();
+        let pki = world_at(folder.path(), tokens.now);
         let base = pki.config("127.0.0.1:0", "off", "127.0.0.1:1");
         let text = live_attacks::config(&base, &tokens);
         let name = folder.path().join("sidegate.toml");

@@ -4,11 +4,10 @@
 use std::path::Path;
 
 use sidegate::lab::{Caller, Echo, Http, World, world};
-use sidegate::model::Timestamp;
 use sidegate::settings::{Overrides, Settings};
 use sidegate::startup::{self, ConfigFile};
 
-use crate::harness::{ANY, Town, bearer, eventually, get};
+use crate::harness::{ANY, Town, bearer, eventually, get, new_world};
 
 /// The first issuer's tokens pass once, by these settings.
 async fn town(settings: &str) -> Town {
@@ -168,7 +167,7 @@ async fn a_retry_on_the_same_connection_passes_where_that_is_allowed() {
 #[tokio::test]
 async fn a_new_configuration_does_not_forget_what_was_used() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
     let config = once(&world.config(ANY, ANY, &echo.address.to_string()), "true");
     world.write("sidegate.toml", &config).unwrap();

@@ -9,8 +9,6 @@ use sidegate::model::{Algorithm, Timestamp};
 use crate::harness::ticking::{Running, Ticking, events, upload, websocket};
 use crate::harness::{ANY, Town, bearer, eventually};
 
-const BOTH: [Http; 2] = [Http::One, Http::Two];
-
 /// A gate before a service that never ends an answer, with an empty deny list.
 async fn town(change: impl FnOnce(String) -> String) -> Town {
     let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
@@ -57,31 +55,35 @@ async fn over_while(one: Running, other: &Running) -> String {
 
 #[tokio::test]
 async fn a_stream_ends_when_its_token_expires() {
-    for http in BOTH {
+    let over = async |http| {
         let town = town(strict).await;
-        let (short, long) = (token(&town, 3), token(&town, 100));
         let caller = town.front(http);
         let address = town.gate.address;
-        let one = events(&caller, address, http, &[("authorization", &short)]).await;
+        let long = token(&town, 100);
         let other = events(&caller, address, http, &[("authorization", &long)]).await;
+        let short = token(&town, 2);
+        let one = events(&caller, address, http, &[("authorization", &short)]).await;
         let how = over_while(one, &other).await;
         assert_ne!(how, "end", "a cut must not look like the end of the answer");
         assert_eq!(ended(&town, "token_expired"), 1);
-    }
+    };
+    tokio::join!(over(Http::One), over(Http::Two));
 }
 
 #[tokio::test]
 async fn a_websocket_ends_when_its_token_expires() {
-    for http in BOTH {
+    let over = async |http| {
         let town = town(strict).await;
-        let (short, long) = (token(&town, 3), token(&town, 100));
         let caller = town.front(http);
         let address = town.gate.address;
-        let one = websocket(&caller, address, http, &[("authorization", &short)]).await;
+        let long = token(&town, 100);
         let other = websocket(&caller, address, http, &[("authorization", &long)]).await;
+        let short = token(&town, 2);
+        let one = websocket(&caller, address, http, &[("authorization", &short)]).await;
         over_while(one, &other).await;
         assert_eq!(ended(&town, "token_expired"), 1);
-    }
+    };
+    tokio::join!(over(Http::One), over(Http::Two));
 }
 
 #[tokio::test]
