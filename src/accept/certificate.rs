@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use aws_lc_rs::digest::{SHA256, digest};
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{
+    AttributeTypeAndValue, CertificateRevocationList, FromDer, X509Certificate, X509Name,
+};
 
 use crate::model::Timestamp;
 use crate::revocation::CertificateFacts;
@@ -189,6 +191,13 @@ impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} sha256={}", self.best_name(), self.fingerprint())
     }
+}
+
+/// When a revocation list (DER) ends, if it says so and can be read.
+#[must_use]
+pub fn list_end(der: &[u8]) -> Option<Timestamp> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    moment(list.next_update()?.timestamp())
 }
 
 fn moment(seconds: i64) -> Option<Timestamp> {

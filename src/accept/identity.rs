@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, list_end};
 use super::peer::Peer;
 use super::peers::PeerTable;
 use super::verifier::{PeerVerifier, Rejected};
@@ -34,6 +34,8 @@ pub struct ServerIdentity {
     pub not_after: Option<Timestamp>,
     /// The last valid moment of the client CA that ends first.
     pub client_ca_not_after: Option<Timestamp>,
+    /// When the first list in `tls.client_crl` ends: the moment of its next update.
+    pub client_crl_not_after: Option<Timestamp>,
     /// The gate's own leaf, for `check` and the log.
     pub certificate: Certificate,
     /// Whether a client CA is one that `sidegate dev` made.
@@ -125,6 +127,7 @@ impl ServerIdentity {
             verifier,
             not_after: leaf.not_after,
             client_ca_not_after: cas.not_after,
+            client_crl_not_after: cas.lists_not_after,
             certificate: leaf,
             development: cas.development,
         })
@@ -155,6 +158,7 @@ impl ServerIdentity {
 #[derive(Default)]
 struct ClientCas {
     not_after: Option<Timestamp>,
+    lists_not_after: Option<Timestamp>,
     development: bool,
 }
 
@@ -187,9 +191,9 @@ fn client_verifier(
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     if let Some(path) = &tls.client_crl {
         // An expired list says nothing about today; rustls would accept it unless told.
-        builder = builder
-            .with_crls(pem::revocation_lists(path)?)
-            .enforce_revocation_expiration();
+        let lists = pem::revocation_lists(path)?;
+        cas.lists_not_after = lists.iter().filter_map(|list| list_end(list)).min();
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     let verifier = builder
         .build()

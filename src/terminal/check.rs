@@ -137,6 +137,7 @@ impl Report {
         for (key, end) in [
             ("tls.certificate", identity.not_after),
             ("tls.client_ca", identity.client_ca_not_after),
+            ("a list in tls.client_crl", identity.client_crl_not_after),
         ] {
             let Some(end) = end else { continue };
             let days = end.since(now).as_secs() / (24 * 3600);

@@ -70,6 +70,27 @@ fn the_deny_list_is_read_and_counted_or_its_broken_line_is_told() {
 }
 
 #[test]
+fn a_revocation_list_that_has_ended_is_an_error_for_it_keeps_everybody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_world(folder.path());
+    let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
+    world.write("sidegate.toml", &config).unwrap();
+    let config = folder.path().join("sidegate.toml");
+    let (output, text) = check(&config);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let soon = "warning: a list in tls.client_crl expires in 6 days";
+    assert!(text.contains(soon), "{text}");
+    let ended = world.ca.revoke(&[], Validity::Expired).unwrap() + &world.intermediate_crl;
+    world.write("ca.crl", &ended).unwrap();
+    let (output, text) = check(&config);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("error: a list in tls.client_crl has expired"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_good_configuration_is_told_as_good_with_what_it_names() {
     let folder = tempfile::tempdir().unwrap();
     let world = new_world(folder.path());
