@@ -207,6 +207,13 @@ fn steps(failed: Option<(Option<Check>, Denial)>, facts: &Facts<'_>) -> Vec<Step
     Check::ALL.into_iter().enumerate().map(step).collect()
 }
 
+/// The key that a token names, unverified.
+#[must_use]
+pub fn kid_of(token: &str) -> Option<String> {
+    let seen = seen::Seen::of(token);
+    Some(seen.in_header("kid")?.as_str()?.to_owned())
+}
+
 /// Puts a token where an issuer looks for it: where the one whose `iss` it says does, else the one of
 /// this name.
 ///

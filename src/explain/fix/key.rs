@@ -138,8 +138,8 @@ pub(super) fn unavailable(facts: &Facts<'_>) -> String {
     let name = quoted(facts.issuer_name());
     if is_fetched(facts) {
         return format!(
-            "the keys of issuer {name} come from a URL: ask again with --fetch; if the gate says so, \
-             see objects in its /status, and sidegate check"
+            "the keys of issuer {name} come from a URL, and none was fetched: ask again with --fetch, or read \
+             above why that failed; if the gate says so, see objects in its /status, and sidegate check"
         );
     }
     format!(
