@@ -3,17 +3,16 @@
 //!
 //! One row for each thing that can be taken away, one column for each thing that may be open then.
 
-use std::path::Path;
 use std::time::Duration;
 
 use sidegate::lab::{Caller, Http, Line, SigningKey, Validity, World, world};
-use sidegate::settings::{Overrides, Settings};
-use sidegate::startup::{self, ConfigFile};
+use sidegate::startup;
 use tempfile::TempDir;
 use tokio::time::{Instant, interval};
 
 use crate::harness::ticking::{Running, Ticking, events, upload, websocket};
 use crate::harness::{ANY, bearer, eventually, get, new_world};
+use crate::reload::from_file;
 
 /// The promise.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -125,15 +124,6 @@ impl Place {
         std::fs::rename(world.folder.join("next"), world.folder.join(name)).unwrap();
         began
     }
-}
-
-async fn from_file(path: &Path) -> startup::Running {
-    let (settings, _) = Settings::load(path, &Overrides::default()).unwrap();
-    let config = ConfigFile {
-        path: path.to_owned(),
-        overrides: Overrides::default(),
-    };
-    startup::start_from(config, settings).await.unwrap()
 }
 
 /// What is open when it is taken away.

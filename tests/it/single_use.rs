@@ -1,13 +1,10 @@
 //! Tokens that pass once: exactly once, however many come at the same time and whatever is reloaded
 //! meanwhile; and never used up by a request that was refused.
 
-use std::path::Path;
-
 use sidegate::lab::{Caller, Echo, Http, World, world};
-use sidegate::settings::{Overrides, Settings};
-use sidegate::startup::{self, ConfigFile};
 
 use crate::harness::{ANY, Town, bearer, eventually, get, new_world};
+use crate::reload::from_file;
 
 /// The first issuer's tokens pass once, by these settings.
 async fn town(settings: &str) -> Town {
@@ -197,13 +194,4 @@ async fn a_new_configuration_does_not_forget_what_was_used() {
     })
     .await;
     assert_eq!(status().await, 401);
-}
-
-async fn from_file(path: &Path) -> startup::Running {
-    let (settings, _) = Settings::load(path, &Overrides::default()).unwrap();
-    let config = ConfigFile {
-        path: path.to_owned(),
-        overrides: Overrides::default(),
-    };
-    startup::start_from(config, settings).await.unwrap()
 }

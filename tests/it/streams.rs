@@ -8,6 +8,7 @@ use sidegate::model::{Algorithm, Timestamp};
 
 use crate::harness::ticking::{Running, Ticking, events, upload, websocket};
 use crate::harness::{ANY, Town, bearer, eventually};
+use crate::reload::{from_file, replace};
 
 /// A gate before a service that never ends an answer, with an empty deny list.
 async fn town(change: impl FnOnce(String) -> String) -> Town {
@@ -30,12 +31,6 @@ fn token(town: &Town, seconds: u64) -> String {
     let claims = town.world.token().claim("jti", "it");
     let claims = claims.lives(Timestamp::now(), Duration::from_secs(seconds));
     bearer(&claims.sign(&town.world.key).unwrap())
-}
-
-fn replace(town: &Town, name: &str, text: &str) {
-    town.world.write("next", text).unwrap();
-    let folder = &town.world.folder;
-    std::fs::rename(folder.join("next"), folder.join(name)).unwrap();
 }
 
 fn ended(town: &Town, reason: &str) -> u64 {
@@ -135,7 +130,7 @@ async fn a_stream_ends_when_its_route_asks_for_more() {
     town.world
         .write("routes.toml", &(text.clone() + &routes("")))
         .unwrap();
-    let gate = crate::reload::from_file(&town.world.folder.join("routes.toml")).await;
+    let gate = from_file(&town.world.folder.join("routes.toml")).await;
     let caller = town.front(Http::Two);
     let fields = [("authorization", &*token(&town, 100))];
     let one = events(&caller, gate.address, Http::Two, &fields).await;

@@ -206,7 +206,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     eventually_so(what, async || condition()).await;
 }
 
-/// The same with a condition that has to ask somebody. The only place in the tests that sleeps.
+/// The same with a condition that has to ask somebody.
 pub(crate) async fn eventually_so(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
