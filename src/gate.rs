@@ -101,7 +101,7 @@ impl Gate {
         &self,
         mut request: Request<Incoming>,
         place: Place,
-        record: &mut RequestRecord,
+        record: &mut RequestRecord<'_>,
     ) -> Result<Response<AnswerBody>, Denial> {
         let mut policy = self.policy.current();
         let mut room = self.forwarder.room();
@@ -168,7 +168,7 @@ impl Gate {
         request: &Request<Incoming>,
         policy: &Edition<Policy>,
         (place, room): (&Place, bool),
-        record: &mut RequestRecord,
+        record: &mut RequestRecord<'_>,
     ) -> Judged {
         let now = (self.clock)();
         record.known = Known::default();
@@ -251,7 +251,7 @@ impl Handler for Gate {
         let request_id = self.request_ids.of(request.headers());
         let form = BodyForm::wanted_by(request.headers());
         let mut record = RequestRecord::open(
-            self.journal.clone(),
+            &self.journal,
             connection.remote(),
             Arc::clone(connection.name()),
             Arc::clone(&request_id),

@@ -5,12 +5,14 @@
 mod described;
 mod fetches;
 pub mod health;
+mod line;
 pub mod log;
 pub mod metrics;
 mod record;
 mod refusals;
 mod registry;
 mod reloads;
+mod spool;
 
 pub use fetches::{Fetch, UnknownKid};
 pub use health::{Health, Phase};

@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::args::{Cli, Command};
 use self::check::Fetching;
-use crate::observe::in_full;
+use crate::observe::{in_full, log};
 use crate::settings::{Overrides, json_schema};
 
 /// Everything ended as it should.
@@ -39,7 +39,7 @@ pub const USAGE: u8 = 64;
 /// Does what the arguments say.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    ExitCode::from(match cli.command {
+    let code = match cli.command {
         Command::Run(args) => in_environment(USAGE, |it| run::run(args.overrides().over(it))),
         Command::Check(args) => {
             let fetching = if args.offline {
@@ -58,7 +58,9 @@ pub fn main() -> ExitCode {
         Command::Dev(what) => dev::dev(&what),
         Command::Schema => say(&json_schema()),
         Command::Reference(args) => reference::reference(&args),
-    })
+    };
+    log::end();
+    ExitCode::from(code)
 }
 
 /// Does what depends on the environment; what it cannot mean ends this with `otherwise`. Commands that
@@ -86,8 +88,9 @@ fn say(text: &str) -> u8 {
     DONE
 }
 
-/// Prints an error with its causes to standard error.
+/// Prints an error with its causes to standard error, below what the log said before it.
 fn complain(error: &dyn Error) {
+    log::flush();
     drop(std::io::stderr().write_all(format!("sidegate: {}\n", in_full(error)).as_bytes()));
 }
 

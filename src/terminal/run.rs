@@ -44,7 +44,7 @@ fn load(config: &ConfigFile) -> Result<Settings, u8> {
         complain(&error);
         USAGE
     })?;
-    log::start(&settings.log);
+    log::start_spooled(&settings.log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -94,7 +94,7 @@ async fn gate(config: ConfigFile, settings: Settings) -> u8 {
     }
     // Whoever asks twice means now.
     let ended = tokio::select! {
-        ended = running.stop() => ended,
+        ended = stopped(running) => ended,
         _ = terminate.recv() => Ended::Forced,
         _ = interrupt.recv() => Ended::Forced,
     };
@@ -103,4 +103,12 @@ async fn gate(config: ConfigFile, settings: Settings) -> u8 {
         Ended::Drained => DONE,
         Ended::Forced => CUT_OFF,
     }
+}
+
+/// The end of the gate and of its log, whose reader may be slow.
+async fn stopped(running: Running) -> Ended {
+    let ended = running.stop().await;
+    // A thread of its own, which is left alone if a second signal comes.
+    drop(tokio::task::spawn_blocking(log::flush).await);
+    ended
 }

@@ -16,6 +16,8 @@ mod curl;
 #[cfg(test)]
 mod dashboard;
 #[cfg(test)]
+mod decision_log;
+#[cfg(test)]
 mod decision_table;
 #[cfg(test)]
 mod demo;
