@@ -34,6 +34,8 @@ pub struct ServerIdentity {
     pub not_after: Option<Timestamp>,
     /// The last valid moment of the client CA that ends first.
     pub client_ca_not_after: Option<Timestamp>,
+    /// When the first list in `tls.client_crl` ends: the moment of its next update.
+    pub client_crl_not_after: Option<Timestamp>,
     /// The gate's own leaf, for `check` and the log.
     pub certificate: Certificate,
     /// Whether a client CA is one that `sidegate dev` made.
@@ -102,6 +104,7 @@ impl ServerIdentity {
         let (client_verifier, cas) = client_verifier(tls, &provider)?;
         let before = previous.map(|identity| identity.verifier.peers());
         let table = PeerTable::build(settings, before);
+        let client_crl_not_after = cas.list_ends.iter().min().copied();
         let verifier = PeerVerifier::new(client_verifier, cas.list_ends, table, denied);
         let verifier = Arc::new(verifier);
 
@@ -126,6 +129,7 @@ impl ServerIdentity {
             verifier,
             not_after: leaf.not_after,
             client_ca_not_after: cas.not_after,
+            client_crl_not_after,
             certificate: leaf,
             development: cas.development,
         })

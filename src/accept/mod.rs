@@ -34,7 +34,7 @@ pub use connection::{Connection, ConnectionId};
 pub use identity::ServerIdentity;
 pub use peer::Peer;
 pub use serve::Handler;
-pub use verifier::Rejected;
+pub use verifier::{Rejected, Revocation};
 
 use self::connection::Proven;
 use self::handshake::{Refused, handshake};

@@ -66,8 +66,21 @@ pub struct Rejected {
     pub denial: Denial,
     /// What the TLS library said, where it was the one to refuse.
     pub cause: Option<String>,
+    /// What speaks against it where [`Denial::CertificateRevoked`] is the reason.
+    pub revocation: Option<Revocation>,
     /// The line of the deny list that names the certificate.
     pub deny_line: Option<Line>,
+}
+
+/// Why a revocation list kept a chain out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Revocation {
+    /// A certificate is on it.
+    Listed,
+    /// No list is of a CA of the chain.
+    Uncovered,
+    /// The list has ended.
+    Ended,
 }
 
 /// Webpki's verdict on the chain, then the deny list's, then ours on the name.
@@ -133,6 +146,7 @@ impl PeerVerifier {
         let (leaf, intermediates) = chain.split_first().ok_or(Rejected {
             denial: Denial::CertificateMissing,
             cause: None,
+            revocation: None,
             deny_line: None,
         })?;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
@@ -140,6 +154,7 @@ impl PeerVerifier {
             .map_err(|(error, verdict)| Rejected {
                 // For what we refuse ourselves it has nothing to say.
                 cause: (denial_of(&error) == verdict.denial).then(|| error.to_string()),
+                revocation: revocation_of(&error),
                 denial: verdict.denial,
                 deny_line: verdict.deny_line,
             })
@@ -278,5 +293,24 @@ fn denial_of(error: &rustls::Error) -> Denial {
         // A signature that does not fit is a CA of the right name and another key.
         E::UnknownIssuer | E::BadSignature => Denial::CertificateUntrusted,
         _ => Denial::CertificateInvalid,
+    }
+}
+
+fn revocation_of(error: &rustls::Error) -> Option<Revocation> {
+    use CertificateError as E;
+    let rustls::Error::InvalidCertificate(cause) = error else {
+        return None;
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls marks the enum non-exhaustive; every other cause is about the certificate itself"
+    )]
+    match cause {
+        E::Revoked => Some(Revocation::Listed),
+        E::UnknownRevocationStatus => Some(Revocation::Uncovered),
+        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => {
+            Some(Revocation::Ended)
+        }
+        _ => None,
     }
 }

@@ -14,6 +14,7 @@ use super::hop::{self, Asked};
 use super::identity::{self, header_value};
 use super::spoof::OursAlone;
 use crate::accept::Connection;
+use crate::accept::certificate::Certificate;
 use crate::check::Principal;
 use crate::deny::REQUEST_ID;
 use crate::model::{ClaimPath, Denial, client_cert};
@@ -110,6 +111,24 @@ impl HeaderRules {
         }
         Ok(told)
     }
+
+    /// What the service is told of the principal and of the peer's certificate, for whoever asks
+    /// without a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::IdentityUnforwardable`]
+    pub fn told(
+        &self,
+        principal: Option<&Principal>,
+        (certificate, der): (&Certificate, &[u8]),
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Denial> {
+        let mut told = self.identity(principal)?;
+        for form in &self.client_cert {
+            told.push((field(*form), written(*form, certificate, der)?));
+        }
+        Ok(told)
+    }
 }
 
 /// The field that tells the certificate of the peer, who proved in the handshake that it is his.
@@ -117,19 +136,26 @@ fn certificate(
     form: CertificateForm,
     connection: &Connection,
 ) -> Result<(HeaderName, HeaderValue), Denial> {
-    let leaf = connection.leaf();
-    let (name, value) = match form {
-        CertificateForm::ClientCert => {
-            let write = || identity::bounded(&client_cert::byte_sequence(leaf));
-            (CLIENT_CERT, connection.told(form, write))
-        }
-        CertificateForm::Xfcc => {
-            let element = || identity::hop(connection.certificate(), leaf);
-            let write = || identity::bounded(&element().write());
-            (X_FORWARDED_CLIENT_CERT, connection.told(form, write))
-        }
-    };
-    Ok((name, value?))
+    let write = || written(form, connection.certificate(), connection.leaf());
+    Ok((field(form), connection.told(form, write)?))
+}
+
+const fn field(form: CertificateForm) -> HeaderName {
+    match form {
+        CertificateForm::ClientCert => CLIENT_CERT,
+        CertificateForm::Xfcc => X_FORWARDED_CLIENT_CERT,
+    }
+}
+
+fn written(
+    form: CertificateForm,
+    certificate: &Certificate,
+    der: &[u8],
+) -> Result<HeaderValue, Denial> {
+    match form {
+        CertificateForm::ClientCert => identity::bounded(&client_cert::byte_sequence(der)),
+        CertificateForm::Xfcc => identity::bounded(&identity::hop(certificate, der).write()),
+    }
 }
 
 /// Adds what a gateway says of itself. The peer proved who it is, so its own `X-Forwarded-*` are

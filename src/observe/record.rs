@@ -155,8 +155,7 @@ impl<'a> RequestRecord<'a> {
             (None, None) if self.permitted => Decision::Allowed,
             (None, None) => Decision::Abandoned,
         };
-        let Journal { metrics, .. } = self.journal;
-        metrics.request_over(status, decision, denial);
+        self.journal.metrics.request_over(status, decision, denial);
         let verdict = Verdict {
             decision: decision.code(),
             reason,

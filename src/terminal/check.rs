@@ -1,10 +1,9 @@
 //! `sidegate check`: everything that `run` would read, read and told.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use super::{DONE, FAILED, USAGE, complain, say};
+use super::{DONE, FAILED, USAGE, complain, config_path, say};
 use crate::accept::ServerIdentity;
 use crate::jwks;
 use crate::model::Timestamp;
@@ -17,14 +16,8 @@ use crate::settings::{InForce, IssuerSettings, KeySource, Overrides, Settings, W
 /// A certificate that ends sooner than this is worth a word.
 const SOON_DAYS: u64 = 14;
 
-const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
-
 pub(super) fn check(overrides: Overrides, fetching: Fetching) -> u8 {
-    let named = overrides
-        .config
-        .as_ref()
-        .map_or(DEFAULT_CONFIG, |config| &config.value);
-    let (settings, warnings) = match Settings::load(Path::new(named), &overrides) {
+    let (settings, warnings) = match Settings::load(config_path(&overrides), &overrides) {
         Ok(loaded) => loaded,
         Err(error) => {
             complain(&error);
@@ -45,14 +38,14 @@ pub(super) enum Fetching {
     Offline,
 }
 
-/// Fetches an issuer's keys once.
-pub(super) fn look_now(issuer: &IssuerSettings) -> Result<Seen, String> {
+/// Fetches an issuer's keys once; where each is a document of its own, the one of this `kid`.
+pub(super) fn look_now(issuer: &IssuerSettings, kid: Option<&str>) -> Result<Seen, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime
-        .block_on(refresh::look(issuer))
+        .block_on(refresh::look(issuer, kid))
         .map_err(|error| in_full(&error))
 }
 
@@ -102,7 +95,7 @@ impl Report {
                 let text = format!("issuer \"{name}\": its keys are fetched, which was not tried");
                 return self.line("warning", &text);
             }
-            (KeySource::Remote(_), Fetching::Once) => look_now(issuer),
+            (KeySource::Remote(_), Fetching::Once) => look_now(issuer, None),
             _ => jwks::load(&issuer.keys, &issuer.algorithms)
                 .map(|(ring, warnings)| Seen::Keys(ring, warnings))
                 .map_err(|error| in_full(&error)),
@@ -138,11 +131,12 @@ impl Report {
         for (key, end) in [
             ("tls.certificate", identity.not_after),
             ("tls.client_ca", identity.client_ca_not_after),
+            ("a list in tls.client_crl", identity.client_crl_not_after),
         ] {
             let Some(end) = end else { continue };
             let days = end.since(now).as_secs() / (24 * 3600);
             if end <= now {
-                self.fail(&format!("{key} has expired"));
+                self.fail(&format!("{key} has expired: put a new one in its place"));
             } else if days < SOON_DAYS {
                 self.line("warning", &format!("{key} expires in {days} days"));
             }

@@ -1,27 +1,19 @@
 //! `sidegate run`: the gate from its settings to its end.
 
-use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CUT_OFF, DONE, FAILED, USAGE, complain};
+use super::{CUT_OFF, DONE, FAILED, USAGE, complain, config_path};
 use crate::observe::log;
 use crate::settings::{Overrides, RuntimeSettings, Settings};
 use crate::shutdown::Ended;
 use crate::startup::{self, ConfigFile, Running};
 
-/// Where the configuration is when nobody says.
-const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
-
 pub(super) fn run(overrides: Overrides) -> u8 {
-    let named = overrides
-        .config
-        .as_ref()
-        .map_or(DEFAULT_CONFIG, |config| &config.value);
     let config = ConfigFile {
-        path: PathBuf::from(named),
+        path: config_path(&overrides).to_owned(),
         overrides: overrides.clone(),
     };
     let settings = match load(&config) {

@@ -364,6 +364,51 @@ async fn check_fetches_once_and_says_what_it_found() {
     assert_eq!((code, server.asked()), (0, 2), "{text}");
 }
 
+/// Also where each key is a document of its own: the one that the token names is fetched.
+#[tokio::test]
+async fn explain_fetches_the_keys_that_a_token_needs_where_it_is_told_to() {
+    let server = KeyServer::start().await;
+    let plan = Plan::new();
+    let pem = ok(&plan.world.key.public_pem().unwrap());
+    server.act(Act::ByPath(vec![("/pem/current".to_owned(), pem)]));
+    let keys = format!(
+        "{{ pem_url = {:?}, ca = {} }}",
+        server.url("/pem/{kid}"),
+        server.ca()
+    );
+    let text = plan.config(&keys, "127.0.0.1:9");
+    plan.world.write("sidegate.toml", &text).unwrap();
+    let ask = async |flags: &'static [&str]| {
+        let folder = plan.world.folder.clone();
+        let run = move || {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sidegate"));
+            command.args([
+                "explain",
+                "--config",
+                "sidegate.toml",
+                "--certificate",
+                "front.crt",
+            ]);
+            command.args(["--token-file", "token"]).args(flags);
+            command.current_dir(folder).env_clear().output()
+        };
+        let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(text).unwrap(),
+        )
+    };
+    let (code, text) = ask(&[]).await;
+    assert!(
+        text.contains("keys_unavailable") && text.contains("--fetch"),
+        "{text}"
+    );
+    assert_eq!((code, server.asked()), (1, 0), "{text}");
+    let (code, text) = ask(&["--fetch"]).await;
+    assert_eq!((code, server.asked()), (0, 1), "{text}");
+}
+
 #[tokio::test]
 async fn without_a_ca_those_of_the_system_are_believed_and_no_other() {
     let server = KeyServer::start().await;

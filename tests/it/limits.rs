@@ -186,7 +186,11 @@ async fn a_body_over_the_limit_is_413_beside_a_websocket_too() {
 
 #[tokio::test]
 async fn a_header_that_does_not_end_is_408_while_a_silent_connection_waits_longer() {
-    let town = Town::with(and("timeouts", "header_read = \"1s\"\nidle = \"3s\"")).await;
+    let town = Town::with(and(
+        "timeouts",
+        "header_read = \"500ms\"\nidle = \"1500ms\"",
+    ))
+    .await;
     let mut slow = town
         .front(Http::One)
         .connect(town.gate.address)

@@ -8,7 +8,7 @@ use rustls::client::Resumption;
 use sidegate::lab::{Echo, Http, Issued, Leaf, Role, Validity, world};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{ANY, Town, bearer, eventually, get, seen, seen_header};
+use crate::harness::{ANY, Town, bearer, eventually, get, seen, seen_header, world_at};
 
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
@@ -131,7 +131,7 @@ async fn every_kind_of_mark_lets_its_certificate_in_and_no_other() {
     // A certificate can only be pinned once it exists, so this world's is made first.
     let folder = tempfile::tempdir().unwrap();
     let now = sidegate::model::Timestamp::now();
-    let world = sidegate::lab::World::create(folder.path(), now).unwrap();
+    let world = world_at(folder.path(), now);
     let good = world.ca.issue(&leaf).unwrap();
     let facts = sidegate::accept::certificate::Certificate::parse(&good.der).unwrap();
     let other = Leaf {

@@ -14,7 +14,7 @@ use crate::harness::{ANY, Town, bearer, eventually, eventually_so, get, status_p
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
 /// Replaces a file of the world by renaming another one over it.
-fn replace(town: &Town, name: &str, text: &str) {
+pub(crate) fn replace(town: &Town, name: &str, text: &str) {
     town.world.write("next", text).unwrap();
     let folder = &town.world.folder;
     std::fs::rename(folder.join("next"), folder.join(name)).unwrap();

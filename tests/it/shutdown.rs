@@ -78,7 +78,7 @@ async fn load_on_open_connections_loses_nothing_to_sigterm() {
 #[tokio::test]
 async fn after_sigterm_readyz_says_503_while_connections_are_still_accepted() {
     let service = Fast::start().await;
-    let mut gate = Gate::start(&service.upstream, &times("3s", "10s")).await;
+    let mut gate = Gate::start(&service.upstream, &times("1500ms", "10s")).await;
     assert_eq!(gate.ask("/readyz").await.head.status(), 200);
     gate.terminate();
     eventually_so("not ready", async || {

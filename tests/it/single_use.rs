@@ -1,15 +1,11 @@
 //! Tokens that pass once: exactly once, however many come at the same time and whatever is reloaded
 //! meanwhile; and never used up by a request that was refused.
 
-use std::path::Path;
-
 use sidegate::lab::{Caller, Echo, Http, World, world};
-use sidegate::model::Timestamp;
-use sidegate::settings::{Overrides, Settings};
-use sidegate::startup::{self, ConfigFile};
 use tokio::net::TcpListener;
 
-use crate::harness::{ANY, Town, bearer, eventually, get};
+use crate::harness::{ANY, Town, bearer, eventually, get, new_world};
+use crate::reload::from_file;
 
 /// The first issuer's tokens pass once, by these settings.
 async fn town(settings: &str) -> Town {
@@ -195,7 +191,7 @@ async fn a_retry_on_the_same_connection_passes_where_that_is_allowed() {
 #[tokio::test]
 async fn a_new_configuration_does_not_forget_what_was_used() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
     let config = once(&world.config(ANY, ANY, &echo.address.to_string()), "true");
     world.write("sidegate.toml", &config).unwrap();
@@ -225,13 +221,4 @@ async fn a_new_configuration_does_not_forget_what_was_used() {
     })
     .await;
     assert_eq!(status().await, 401);
-}
-
-async fn from_file(path: &Path) -> startup::Running {
-    let (settings, _) = Settings::load(path, &Overrides::default()).unwrap();
-    let config = ConfigFile {
-        path: path.to_owned(),
-        overrides: Overrides::default(),
-    };
-    startup::start_from(config, settings).await.unwrap()
 }

@@ -15,9 +15,8 @@ use tokio::time::Instant;
 use crate::harness::service::Fast;
 use crate::harness::ticking::{Running, Ticking, events, upload, websocket};
 use crate::harness::{ANY, Town, bearer, eventually};
+use crate::reload::{from_file, replace};
 use crate::single_use::again;
-
-const BOTH: [Http; 2] = [Http::One, Http::Two];
 
 /// A gate before a service that never ends an answer, with a deny list of nobody.
 async fn town(change: impl FnOnce(String) -> String) -> Town {
@@ -42,12 +41,6 @@ fn token(town: &Town, seconds: u64) -> String {
     bearer(&claims.sign(&town.world.key).unwrap())
 }
 
-fn replace(town: &Town, name: &str, text: &str) {
-    town.world.write("next", text).unwrap();
-    let folder = &town.world.folder;
-    std::fs::rename(folder.join("next"), folder.join(name)).unwrap();
-}
-
 fn ended(town: &Town, reason: &str) -> u64 {
     town.sample(&format!(
         "sidegate_streams_ended_total{{reason=\"{reason}\"}}"
@@ -65,31 +58,35 @@ async fn over_while(one: Running, other: &Running) -> String {
 
 #[tokio::test]
 async fn a_stream_ends_when_its_token_expires() {
-    for http in BOTH {
+    let over = async |http| {
         let town = town(strict).await;
-        let (short, long) = (token(&town, 3), token(&town, 100));
         let caller = town.front(http);
         let address = town.gate.address;
-        let one = events(&caller, address, http, &[("authorization", &short)]).await;
+        let long = token(&town, 100);
         let other = events(&caller, address, http, &[("authorization", &long)]).await;
+        let short = token(&town, 2);
+        let one = events(&caller, address, http, &[("authorization", &short)]).await;
         let how = over_while(one, &other).await;
         assert_ne!(how, "end", "a cut must not look like the end of the answer");
         assert_eq!(ended(&town, "token_expired"), 1);
-    }
+    };
+    tokio::join!(over(Http::One), over(Http::Two));
 }
 
 #[tokio::test]
 async fn a_websocket_ends_when_its_token_expires() {
-    for http in BOTH {
+    let over = async |http| {
         let town = town(strict).await;
-        let (short, long) = (token(&town, 3), token(&town, 100));
         let caller = town.front(http);
         let address = town.gate.address;
-        let one = websocket(&caller, address, http, &[("authorization", &short)]).await;
+        let long = token(&town, 100);
         let other = websocket(&caller, address, http, &[("authorization", &long)]).await;
+        let short = token(&town, 2);
+        let one = websocket(&caller, address, http, &[("authorization", &short)]).await;
         over_while(one, &other).await;
         assert_eq!(ended(&town, "token_expired"), 1);
-    }
+    };
+    tokio::join!(over(Http::One), over(Http::Two));
 }
 
 #[tokio::test]
@@ -141,7 +138,7 @@ async fn a_stream_ends_when_its_route_asks_for_more() {
     town.world
         .write("routes.toml", &(text.clone() + &routes("")))
         .unwrap();
-    let gate = crate::reload::from_file(&town.world.folder.join("routes.toml")).await;
+    let gate = from_file(&town.world.folder.join("routes.toml")).await;
     let caller = town.front(Http::Two);
     let fields = [("authorization", &*token(&town, 100))];
     let one = events(&caller, gate.address, Http::Two, &fields).await;
@@ -166,7 +163,7 @@ async fn a_stream_ends_when_its_peer_hands_over_its_client_in_another_way() {
     let named = "issuers = [\"main\"]\n";
     let handing = text.replacen(named, &format!("{named}hands_over = \"client-cert\"\n"), 1);
     town.world.write("handing.toml", &handing).unwrap();
-    let gate = crate::reload::from_file(&town.world.folder.join("handing.toml")).await;
+    let gate = from_file(&town.world.folder.join("handing.toml")).await;
     let partner = &town.world.partner.der;
     let thumbprint = URL_SAFE_NO_PAD.encode(digest(&SHA256, partner));
     let bound = town.world.token();

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::{ANY, Town};
+use super::{ANY, Town, new_world};
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
@@ -285,7 +285,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let world = new_world(folder.path());
         Self { world, folder }
     }
 
