@@ -78,6 +78,10 @@ impl Decision {
         Self::Abandoned,
     ];
 
+    fn codes() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(Self::code)
+    }
+
     /// What metrics and the log call it.
     pub(super) const fn code(self) -> &'static str {
         match self {
@@ -180,11 +184,7 @@ impl Metrics {
             refused: Denial::ALL.iter().map(by_reason).collect(),
             would_refuse: Denial::ALL.iter().map(watched).collect(),
             report_mode: ["issuer", "route"].map(|scope| report_mode.with_label_values(&[scope])),
-            requests: Decision::ALL
-                .map(Decision::code)
-                .into_iter()
-                .flat_map(by_status)
-                .collect(),
+            requests: Decision::codes().flat_map(by_status).collect(),
             tokens: ["signature", "cache"].map(|source| tokens.with_label_values(&[source])),
             verify: histogram(r, &VERIFY)?,
             upstream: histogram(r, &UPSTREAM)?,
