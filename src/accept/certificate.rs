@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use x509_parser::asn1_rs::Sequence;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{
@@ -193,11 +194,22 @@ impl fmt::Display for Certificate {
     }
 }
 
-/// When a revocation list (DER) ends, if it says so and can be read.
-#[must_use]
-pub fn list_end(der: &[u8]) -> Option<Timestamp> {
-    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
-    moment(list.next_update()?.timestamp())
+/// Whether this is one DER sequence and nothing beside it, which every certificate is (RFC 5280 4.1).
+pub(super) fn is_whole(der: &[u8]) -> bool {
+    Sequence::from_der(der).is_ok_and(|(rest, _)| rest.is_empty())
+}
+
+/// The last second in which a certificate is valid, where it says so.
+pub(super) fn end(der: &[u8]) -> Option<Timestamp> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    moment(parsed.validity().not_after.timestamp())
+}
+
+/// The last second in which a revocation list speaks for its issuer, where it says so.
+pub(super) fn list_end(der: &[u8]) -> Option<Timestamp> {
+    let (_, parsed) = CertificateRevocationList::from_der(der).ok()?;
+    // From its next update on it is too old.
+    moment(parsed.next_update()?.timestamp().saturating_sub(1))
 }
 
 fn moment(seconds: i64) -> Option<Timestamp> {
@@ -249,7 +261,8 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// SHA-256 of these bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out

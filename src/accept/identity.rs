@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::certificate::{Certificate, list_end};
+use super::certificate::{self, Certificate};
 use super::peer::Peer;
 use super::peers::PeerTable;
 use super::verifier::{PeerVerifier, Rejected};
@@ -34,7 +34,7 @@ pub struct ServerIdentity {
     pub not_after: Option<Timestamp>,
     /// The last valid moment of the client CA that ends first.
     pub client_ca_not_after: Option<Timestamp>,
-    /// When the first list in `tls.client_crl` ends: the moment of its next update.
+    /// When the first list in `tls.client_crl` ends: its last second.
     pub client_crl_not_after: Option<Timestamp>,
     /// The gate's own leaf, for `check` and the log.
     pub certificate: Certificate,
@@ -104,7 +104,9 @@ impl ServerIdentity {
         let (client_verifier, cas) = client_verifier(tls, &provider)?;
         let before = previous.map(|identity| identity.verifier.peers());
         let table = PeerTable::build(settings, before);
-        let verifier = Arc::new(PeerVerifier::new(client_verifier, table, denied));
+        let client_crl_not_after = cas.list_ends.iter().min().copied();
+        let verifier = PeerVerifier::new(client_verifier, cas.list_ends, table, denied);
+        let verifier = Arc::new(verifier);
 
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(tls.min_version))
@@ -127,7 +129,7 @@ impl ServerIdentity {
             verifier,
             not_after: leaf.not_after,
             client_ca_not_after: cas.not_after,
-            client_crl_not_after: cas.lists_not_after,
+            client_crl_not_after,
             certificate: leaf,
             development: cas.development,
         })
@@ -158,8 +160,9 @@ impl ServerIdentity {
 #[derive(Default)]
 struct ClientCas {
     not_after: Option<Timestamp>,
-    lists_not_after: Option<Timestamp>,
     development: bool,
+    /// The last second of each revocation list.
+    list_ends: Vec<Timestamp>,
 }
 
 fn client_verifier(
@@ -192,7 +195,8 @@ fn client_verifier(
     if let Some(path) = &tls.client_crl {
         // An expired list says nothing about today; rustls would accept it unless told.
         let lists = pem::revocation_lists(path)?;
-        cas.lists_not_after = lists.iter().filter_map(|list| list_end(list)).min();
+        let ends = lists.iter().filter_map(|der| certificate::list_end(der));
+        cas.list_ends = ends.collect();
         builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     let verifier = builder

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
-use super::certificate::Certificate;
+use super::certificate::{self, Certificate};
 use super::peer::Peer;
 use super::peers::PeerTable;
 use crate::model::{Denial, Timestamp};
@@ -87,6 +87,8 @@ pub enum Revocation {
 #[derive(Debug)]
 pub(super) struct PeerVerifier {
     chain: Arc<dyn ClientCertVerifier>,
+    /// The last second of each revocation list that `chain` looks into.
+    list_ends: Vec<Timestamp>,
     peers: PeerTable,
     denied: Reader<DenyList>,
 }
@@ -94,11 +96,13 @@ pub(super) struct PeerVerifier {
 impl PeerVerifier {
     pub(super) fn new(
         chain: Arc<dyn ClientCertVerifier>,
+        list_ends: Vec<Timestamp>,
         peers: PeerTable,
         denied: Reader<DenyList>,
     ) -> Self {
         Self {
             chain,
+            list_ends,
             peers,
             denied,
         }
@@ -185,7 +189,8 @@ impl PeerVerifier {
         let certificate =
             Certificate::parse(leaf).map_err(|_| refused(Denial::CertificateInvalid, None))?;
         // SECURITY: guarded by `a_denied_certificate_gets_an_alert_and_a_line_that_names_the_entry`.
-        let deny_line = self.denies(&certificate, Timestamp::from_unix(now.as_secs()));
+        let now = Timestamp::from_unix(now.as_secs());
+        let deny_line = self.denies(&certificate, now);
         if deny_line.is_some() {
             let verdict = Verdict {
                 denial: Denial::CertificateDenied,
@@ -195,8 +200,26 @@ impl PeerVerifier {
             let error = rustls::Error::InvalidCertificate(CertificateError::Revoked);
             return Err((error, verdict));
         }
+        let holds_until = self.holds_until(certificate.not_after, intermediates, now);
         let found = self.peers.find(certificate);
-        found.map_err(|(denial, certificate)| refused(denial, Some(certificate)))
+        found
+            .map(|peer| peer.holding_until(holds_until))
+            .map_err(|(denial, certificate)| refused(denial, Some(certificate)))
+    }
+
+    /// The last second in which nothing has ended that this judgement may hang on: with time alone, a
+    /// chain that holds `now` holds until then.
+    fn holds_until(
+        &self,
+        leaf: Option<Timestamp>,
+        intermediates: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let chain = intermediates.iter().filter_map(|der| certificate::end(der));
+        let lists = self.list_ends.iter().copied();
+        let all = leaf.into_iter().chain(chain).chain(lists);
+        // What has ended already was of no consequence.
+        all.filter(|end| *end >= now).min()
     }
 }
 

@@ -11,7 +11,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 
 use super::claims::Claims;
-use super::signature::Signer;
+use super::signature::{Looks, Signer};
 use crate::reload::Generation;
 use crate::settings::IssuerIndex;
 
@@ -33,9 +33,10 @@ pub(super) struct Generations {
 /// What is known of a token whose signature held.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    pub(super) claims: Arc<Claims>,
+    pub(super) claims: Claims,
     pub(super) kid: Option<Arc<str>>,
     pub(super) signer: Signer,
+    pub(super) looks: Looks,
     pub(super) under: Generations,
 }
 
@@ -78,10 +79,10 @@ impl TokenCache {
         Some(verdict)
     }
 
-    pub(super) fn store(&self, issuer: IssuerIndex, token: &str, verdict: Verdict) {
+    pub(super) fn store(&self, issuer: IssuerIndex, token: &str, verdict: Arc<Verdict>) {
         if let Some(verified) = &self.verified {
             let token = token.into();
-            verified.insert(Owned { issuer, token }, Arc::new(verdict));
+            verified.insert(Owned { issuer, token }, verdict);
         }
     }
 

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::rules::Rules;
-use super::signature::Parts;
+use super::signature::{Looks, Parts};
 use crate::bearer::Places;
 use crate::jwks::{KeyRing, ShownKey};
-use crate::model::Algorithm;
-use crate::reload::{Reader, live};
+use crate::model::{Algorithm, Denial};
+use crate::reload::Reader;
 use crate::revocation::DenyList;
 use crate::settings::{
     Enforcement, IssuerIndex, IssuerSettings, Settings, TokenForm, TokenToUpstream, TypeRule,
@@ -44,6 +44,29 @@ pub(super) struct Wanted {
     pub(super) form: TokenForm,
 }
 
+impl Wanted {
+    /// Whether a token that looked so, and passed then, would be taken for one of the issuer's now.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::TokenTypeRefused`], [`Denial::SignerRefused`]; and [`Denial::TokenMalformed`] for a
+    /// load balancer's token where no such tokens are meant any more.
+    pub(super) fn admits(&self, looks: &Looks) -> Result<(), Denial> {
+        if !self.types.admits(looks.typ.as_deref()) {
+            return Err(Denial::TokenTypeRefused);
+        }
+        match (&self.form, looks.load_balancer.as_deref()) {
+            (TokenForm::Jwt, None) => Ok(()),
+            // Part of its claims came out of its header, which nobody would read now.
+            (TokenForm::Jwt, Some(_)) => Err(Denial::TokenMalformed),
+            (TokenForm::AwsAlb(signers), Some(signer)) if signers.iter().any(|it| it == signer) => {
+                Ok(())
+            }
+            (TokenForm::AwsAlb(_), Some(_) | None) => Err(Denial::SignerRefused),
+        }
+    }
+}
+
 impl Policy {
     /// Builds the policy. `rings` holds one reader for each of `settings.issuers`, in their order; a
     /// reader whose value is `None` has no keys yet, and an issuer without a reader is unknown.
@@ -54,15 +77,24 @@ impl Policy {
         rings: Vec<Reader<Option<KeyRing>>>,
         denied: Reader<DenyList>,
     ) -> Self {
-        Self {
-            denied,
-            ..Self::of_issuers(&settings.issuers, settings.limits.token_bytes, rings)
-        }
+        let token_bytes = settings.limits.token_bytes;
+        Self::denying(denied, &settings.issuers, token_bytes, rings)
     }
 
-    /// A policy that denies nobody, from the two settings that it needs: for tests.
+    /// A policy that denies nobody, from the two settings that it needs, for unit tests and fuzz targets.
+    #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn of_issuers(
+        issuers: &[IssuerSettings],
+        token_bytes: usize,
+        rings: Vec<Reader<Option<KeyRing>>>,
+    ) -> Self {
+        let (_, denied) = crate::reload::live(DenyList::default());
+        Self::denying(denied, issuers, token_bytes, rings)
+    }
+
+    fn denying(
+        denied: Reader<DenyList>,
         issuers: &[IssuerSettings],
         token_bytes: usize,
         rings: Vec<Reader<Option<KeyRing>>>,
@@ -85,7 +117,6 @@ impl Policy {
                 token_to_upstream: settings.token_to_upstream,
             })
             .collect();
-        let (_, denied) = live(DenyList::default());
         Self {
             places,
             issuers,
@@ -121,6 +152,12 @@ impl Policy {
         let keys = issuer.map(|issuer| issuer.keys.current());
         let ring = keys.as_ref().and_then(|keys| keys.value.as_ref());
         ring.map_or_else(Vec::new, |ring| ring.shown().collect())
+    }
+
+    /// Whether the tokens of some issuer are only watched.
+    pub(super) fn watches_any(&self) -> bool {
+        let mut issuers = self.issuers.iter();
+        issuers.any(|issuer| issuer.enforcement == Enforcement::Report)
     }
 
     pub(super) fn issuers(&self) -> impl Iterator<Item = &Issuer> {

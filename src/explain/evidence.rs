@@ -188,7 +188,7 @@ fn claims_form(facts: &Facts<'_>) -> Evidence {
     let claims = facts.token().and_then(|token| token.claims.as_ref());
     said(
         claims.map_or_else(|| "no JSON object".to_owned(), |all| list(all.keys())),
-        "one JSON object without repeated members; iss, sub, jti texts; aud texts; exp, nbf, iat \
+        "one JSON object without repeated members; iss, sub, jti, sid texts; aud texts; exp, nbf, iat \
          seconds",
     )
 }

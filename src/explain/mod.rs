@@ -168,7 +168,7 @@ fn decide(question: &Question<'_>, facts: &mut Facts<'_>) -> Verdict {
     let on = ConnectionId::NONE;
     let judged = question
         .judge
-        .judge(request, policy, (peer, on), now, &mut facts.known);
+        .judge(request, policy, (peer, on), (now, true), &mut facts.known);
     match judged.verdict {
         Ok(permit) => {
             // What the service would be told can still be too much, also in report mode.

@@ -136,8 +136,8 @@ fn certificate(
     form: CertificateForm,
     connection: &Connection,
 ) -> Result<(HeaderName, HeaderValue), Denial> {
-    let value = written(form, connection.certificate(), connection.leaf());
-    Ok((field(form), value?))
+    let write = || written(form, connection.certificate(), connection.leaf());
+    Ok((field(form), connection.told(form, write)?))
 }
 
 const fn field(form: CertificateForm) -> HeaderName {

@@ -1,8 +1,8 @@
 //! What belongs to one connection only and is never passed on (RFC 9110 7.6.1), in both directions.
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -18,7 +18,8 @@ pub(super) struct Asked {
     pub(super) trailers: bool,
 }
 
-/// Removes the hop-by-hop fields and those that `Connection` names.
+/// Removes the hop-by-hop fields and those that `Connection` names; never the `Host`, by which the
+/// request was judged and which the service must see as well (RFC 9110 7.6.1 has no sender name it).
 ///
 /// SECURITY: this runs before any field of ours is set. Otherwise a caller could write
 /// `Connection: x-auth-subject` and have the proof removed again. Guarded by
@@ -30,6 +31,8 @@ pub(super) fn remove(headers: &mut HeaderMap) -> Asked {
         .iter()
         .flat_map(tokens)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
+        // SECURITY: guarded by `a_host_that_connection_names_stays`.
+        .filter(|name| name != HOST)
         .collect();
     for name in named {
         headers.remove(name);
@@ -109,6 +112,13 @@ mod tests {
         ]);
         assert_eq!(remove(&mut map), Asked::default());
         assert_eq!(map, headers(&[("x-three", "3")]));
+    }
+
+    #[test]
+    fn a_host_that_connection_names_stays() {
+        let mut map = headers(&[("connection", "Host, x-one"), ("host", "a"), ("x-one", "1")]);
+        remove(&mut map);
+        assert_eq!(map, headers(&[("host", "a")]));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{DONE, FAILED, USAGE, complain, config_path, explain, say};
+use super::{DONE, FAILED, USAGE, complain, config_path, say};
 use crate::accept::ServerIdentity;
 use crate::jwks;
 use crate::model::Timestamp;
+use crate::observe::in_full;
 use crate::refresh::{self, Seen};
 use crate::reload::live;
 use crate::revocation::DenyList;
@@ -45,7 +46,7 @@ pub(super) fn look_now(issuer: &IssuerSettings, kid: Option<&str>) -> Result<See
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime
         .block_on(refresh::look(issuer, kid))
-        .map_err(|error| explain(&error))
+        .map_err(|error| in_full(&error))
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +98,7 @@ impl Report {
             (KeySource::Remote(_), Fetching::Once) => look_now(issuer, None),
             _ => jwks::load(&issuer.keys, &issuer.algorithms)
                 .map(|(ring, warnings)| Seen::Keys(ring, warnings))
-                .map_err(|error| explain(&error)),
+                .map_err(|error| in_full(&error)),
         };
         match seen {
             Ok(Seen::Keys(ring, warnings)) => {
@@ -156,8 +157,18 @@ impl Report {
                 let (all, expired) = (list.len(), list.expired(now));
                 let text = format!("deny.file: {all} entries, {expired} of them expired");
                 self.line("ok", &text);
+                for issuer in &settings.issuers {
+                    if issuer.keys.is_nameless() && list.names_keys_of(&issuer.name) {
+                        let name = &issuer.name;
+                        let text = format!(
+                            "deny.file: the keys of issuer \"{name}\" have no kid, so an entry \
+                             \"kid issuer={name} ...\" denies nothing; take the key out of its file"
+                        );
+                        self.line("warning", &text);
+                    }
+                }
             }
-            Err(error) => self.fail(&explain(&error)),
+            Err(error) => self.fail(&in_full(&error)),
         }
     }
 

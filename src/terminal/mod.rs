@@ -24,6 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::args::{Cli, Command};
 use self::check::Fetching;
+use crate::observe::in_full;
 use crate::settings::{Overrides, json_schema};
 
 /// Everything ended as it should.
@@ -87,18 +88,7 @@ fn say(text: &str) -> u8 {
 
 /// Prints an error with its causes to standard error.
 fn complain(error: &dyn Error) {
-    drop(std::io::stderr().write_all(format!("sidegate: {}\n", explain(error)).as_bytes()));
-}
-
-/// An error and what is behind it, in one line unless it has several itself.
-fn explain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+    drop(std::io::stderr().write_all(format!("sidegate: {}\n", in_full(error)).as_bytes()));
 }
 
 /// Ctrl-C and SIGTERM, from the moment this is made: one that comes while nobody waits is kept. So it

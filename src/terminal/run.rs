@@ -77,16 +77,20 @@ async fn gate(config: ConfigFile, settings: Settings) -> u8 {
             return FAILED;
         }
     };
-    let running: Running = match startup::start_from(config, settings).await {
+    let mut running: Running = match startup::start_from(config, settings).await {
         Ok(running) => running,
         Err(error) => {
             complain(&error);
             return FAILED;
         }
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let is_broken = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = running.failed() => true,
+    };
+    if is_broken {
+        tracing::error!("the thread that reloads has ended by a fault in the gate, which ends too");
     }
     // Whoever asks twice means now.
     let ended = tokio::select! {
@@ -95,6 +99,7 @@ async fn gate(config: ConfigFile, settings: Settings) -> u8 {
         _ = interrupt.recv() => Ended::Forced,
     };
     match ended {
+        _ if is_broken => FAILED,
         Ended::Drained => DONE,
         Ended::Forced => CUT_OFF,
     }

@@ -91,6 +91,30 @@ fn a_revocation_list_that_has_ended_is_an_error_for_it_keeps_everybody_out() {
 }
 
 #[test]
+fn an_entry_for_a_key_that_has_no_name_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_world(folder.path());
+    let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
+    let config = format!("{config}\n[deny]\nfile = \"deny.list\"\n");
+    let list = "kid issuer=main kid=old\nsub issuer=partner sub=ada\n";
+    world.write("deny.list", list).unwrap();
+    world
+        .write("keys.pem", &world.key.public_pem().unwrap())
+        .unwrap();
+    for (keys, is_warned_of) in [
+        ("file = \"jwks.json\"", false),
+        ("pem = \"keys.pem\"", true),
+    ] {
+        let config = config.replacen("file = \"jwks.json\"", keys, 1);
+        world.write("sidegate.toml", &config).unwrap();
+        let (output, text) = check(&folder.path().join("sidegate.toml"));
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let words = "warning: deny.file: the keys of issuer \"main\" have no kid";
+        assert_eq!(text.contains(words), is_warned_of, "{text}");
+    }
+}
+
+#[test]
 fn a_good_configuration_is_told_as_good_with_what_it_names() {
     let folder = tempfile::tempdir().unwrap();
     let world = new_world(folder.path());

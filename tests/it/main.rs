@@ -96,6 +96,8 @@ mod streams;
 #[cfg(test)]
 mod systemd;
 #[cfg(test)]
+mod unread;
+#[cfg(test)]
 mod websocket;
 #[cfg(test)]
 mod workflows;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use sidegate::lab::{Http, Issued, Leaf, Role, world};
+use sidegate::lab::{Echo, Http, Issued, Leaf, Role, Validity, world};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Town, bearer, eventually, get, seen, seen_header, world_at};
+use crate::harness::{ANY, Town, bearer, eventually, get, seen, seen_header, world_at};
 
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
@@ -245,4 +245,33 @@ fn client_config(town: &Town, version: &'static rustls::SupportedProtocolVersion
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_revocation_list_that_ends_closes_what_is_open() {
+    let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+    let upstream = echo.address.to_string();
+    let town = Town::prepared(echo, &upstream, |world, config| {
+        // Enough for a busy machine to get so far.
+        let list = world.ca.revoke(&[], Validity::For(12)).unwrap();
+        let lists = list + &world.intermediate_crl;
+        world.write("ca.crl", &lists).unwrap();
+        config
+    })
+    .await;
+    let token = bearer(&town.token());
+    let fields = [("authorization", &*token)];
+    let mut lines = Vec::new();
+    for http in BOTH {
+        let mut line = town.front(http).open(town.gate.address).await.unwrap();
+        assert_eq!(line.send(get("/", &fields)).await.unwrap().status(), 200);
+        lines.push(line);
+    }
+    let closed = "sidegate_connections_closed_total{cause=\"trust\"}";
+    eventually("they are closed", || town.sample(closed) == 2).await;
+    for http in BOTH {
+        let front = town.front(http);
+        let again = front.call(town.gate.address, get("/", &fields)).await;
+        assert!(again.is_err(), "nor does it get in anew");
+    }
 }

@@ -108,8 +108,7 @@ pub(super) fn fix(denial: Denial, facts: &Facts<'_>) -> String {
         | D::RequestLimit
         | D::UpstreamUnavailable
         | D::UpstreamFailed
-        | D::UpstreamTooSlow
-        | D::Stopping => denial.meaning().to_owned(),
+        | D::UpstreamTooSlow => denial.meaning().to_owned(),
     }
 }
 

@@ -18,6 +18,7 @@ use sidegate::startup;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -32,6 +33,8 @@ pub(crate) enum Act {
     Tagged(&'static str, String),
     /// Answers this after so many milliseconds.
     After(u64, String),
+    /// Answers this once it is told to.
+    When(watch::Receiver<bool>, String),
     /// Answers nothing.
     Hang,
     /// Begins to answer this, a byte at a time, and never gets far.
@@ -215,6 +218,10 @@ impl Seen {
             }
             Act::After(millis, text) => {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
+                stream.write_all(text.as_bytes()).await.ok()?;
+            }
+            Act::When(mut told, text) => {
+                told.wait_for(|told| *told).await.ok()?;
                 stream.write_all(text.as_bytes()).await.ok()?;
             }
             Act::Hang => std::future::pending().await,
