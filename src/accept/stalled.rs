@@ -114,9 +114,8 @@ mod tests {
         let mut next = Box::pin(sleep_until(began));
         let stream = poll_fn(move |cx| {
             while next.as_mut().poll(cx).is_ready() {
-                match steps.next() {
-                    Some(Some(waits)) => asked(waits),
-                    Some(None) | None => {}
+                if let Some(Some(waits)) = steps.next() {
+                    asked(waits);
                 }
                 let later = Instant::now() + Duration::from_secs(10);
                 next.as_mut().reset(later);
