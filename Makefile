@@ -35,6 +35,10 @@ test: ## install the real peers (tests/setup) and run every test
 	fi; \
 	exit $$status
 
+.PHONY: test-build
+test-build: ## compile the tests and run none
+	$(CARGO) test --locked $(FEATURES) --no-run
+
 .PHONY: test-one
 test-one: ## run the tests whose name holds T: make test-one T=demo
 	@test -n "$(T)" || { echo "make test-one T=part-of-a-name" >&2; exit 64; }
