@@ -110,7 +110,8 @@ impl Gate {
             // Others may have its room meanwhile.
             drop(room.take());
             // Once: a key that is still not there is refused for good.
-            let asked = policy.value.demand.ask(key.issuer(), key.kid()).await;
+            // Boxed, as all that few requests need: every request's future is as large as its largest.
+            let asked = Box::pin(policy.value.demand.ask(key.issuer(), key.kid())).await;
             // SECURITY: that may have taken seconds, in which another edition came. From here to the
             // last header it is the one in force now, also for what was let through with a report.
             // Guarded by `a_request_that_waited_for_its_key_is_judged_by_the_routes_of_then`.

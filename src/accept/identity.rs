@@ -34,7 +34,7 @@ pub struct ServerIdentity {
     pub not_after: Option<Timestamp>,
     /// The last valid moment of the client CA that ends first.
     pub client_ca_not_after: Option<Timestamp>,
-    /// When the first list in `tls.client_crl` ends: the moment of its next update.
+    /// When the first list in `tls.client_crl` ends: its last second.
     pub client_crl_not_after: Option<Timestamp>,
     /// The gate's own leaf, for `check` and the log.
     pub certificate: Certificate,

@@ -172,7 +172,12 @@ fn mark(head: &mut http::request::Parts, origin: Origin<'_>) {
         headers.insert(X_FORWARDED_HOST, host);
     }
     // RFC 9110 7.6.3: required of a gateway.
-    append(headers, VIA, via(head.version));
+    let via = via(head.version);
+    if headers.contains_key(VIA) {
+        append(headers, VIA, via);
+    } else {
+        headers.insert(VIA, HeaderValue::from_static(via));
+    }
     if let Ok(id) = HeaderValue::from_str(origin.request_id) {
         headers.insert(REQUEST_ID, id);
     }

@@ -41,7 +41,7 @@ pub(super) fn malformed(facts: &Facts<'_>) -> String {
             Some(_) => return format!("{name} must be a number of seconds"),
         }
     }
-    for name in ["iss", "sub", "jti"] {
+    for name in ["iss", "sub", "jti", "sid"] {
         if token.claim(name).is_some_and(|value| !value.is_string()) {
             return format!(
                 "{name} must be a text: let the issuer put it in quotes or leave it out"
