@@ -93,6 +93,14 @@ k8s-validate: ## render the Kubernetes manifests; judge them by schemas and rule
 bench: ## measure processor time per request, memory and size (REQUESTS=10000 ROUNDS=5)
 	$(CARGO) bench --locked $(FEATURES) --bench requests
 
+.PHONY: instructions
+instructions: ## count the instructions of requests, fail if they grew (UPDATE=1, TOP=30; after image)
+	@$(CARGO) bench --quiet --profile dev --locked $(FEATURES) --bench instructions
+
+.PHONY: instructions-planted
+instructions-planted: ## prove that the instruction guard sees a planted mistake (two builds)
+	nice bench/instructions/plant
+
 .PHONY: fleet
 fleet: ## simulate 10,000 gates and one key server; write docs/explanation/fleet.md's tables and plots
 	$(CARGO) bench --profile dev --locked $(FEATURES) --bench fleet
