@@ -101,6 +101,14 @@ instructions: ## count the instructions of requests, fail if they grew (UPDATE=1
 instructions-planted: ## prove that the instruction guard sees a planted mistake (two builds)
 	nice bench/instructions/plant
 
+.PHONY: bench-decision
+bench-decision: ## time the decision alone, without sockets, and count its allocations (B=part-of-a-name)
+	$(CARGO) bench --profile quick --locked $(FEATURES) --bench decision -- $(B)
+
+.PHONY: allocations
+allocations: ## count the allocations of a decision, fail if they grew
+	$(CARGO) bench --quiet --profile dev --locked $(FEATURES) --bench decision -- --test
+
 .PHONY: fleet
 fleet: ## simulate 10,000 gates and one key server; write docs/explanation/fleet.md's tables and plots
 	$(CARGO) bench --profile dev --locked $(FEATURES) --bench fleet
