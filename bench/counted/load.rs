@@ -14,22 +14,18 @@ use sidegate::lab::{Caller, Line};
 use super::profile::Profile;
 use super::{Counted, Failure};
 
-/// How many requests settle in, and how many the two runs have that are compared.
+/// How many requests settle in, and how many runs are counted of how many each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lengths {
     pub(crate) first: usize,
-    pub(crate) short: usize,
-    pub(crate) long: usize,
+    pub(crate) runs: usize,
+    pub(crate) run: usize,
 }
 
 impl Lengths {
+    /// All requests together.
     pub(crate) const fn all(self) -> usize {
-        self.first + self.short + self.long
-    }
-
-    /// What the longer run has more.
-    pub(crate) const fn more(self) -> u64 {
-        (self.long - self.short) as u64
+        self.first + self.runs * self.run
     }
 }
 
@@ -54,21 +50,22 @@ pub(crate) enum Connections {
 }
 
 impl Load {
-    /// Runs the load; the counts of a short run and of a long one.
+    /// Sends it all; what each run took.
     pub(crate) async fn count(
         &self,
         gate: &mut Counted,
         lengths: Lengths,
-    ) -> Result<(Profile, Profile), Failure> {
+    ) -> Result<Vec<Profile>, Failure> {
         let mut line = self.caller.open(gate.address()).await?;
         let mut sent = 0;
         self.send(&mut line, gate, &mut sent, lengths.first).await?;
         drop(gate.take().await?);
-        self.send(&mut line, gate, &mut sent, lengths.short).await?;
-        let short = gate.take().await?;
-        self.send(&mut line, gate, &mut sent, lengths.long).await?;
-        let long = gate.take().await?;
-        Ok((short, long))
+        let mut runs = Vec::new();
+        for _ in 0..lengths.runs {
+            self.send(&mut line, gate, &mut sent, lengths.run).await?;
+            runs.push(gate.take().await?);
+        }
+        Ok(runs)
     }
 
     async fn send(

@@ -61,16 +61,15 @@ impl Profile {
         self.functions.values().sum()
     }
 
-    /// What one of `times` took, where this counted them and `other` as many less.
-    pub(crate) fn per(&self, other: &Self, times: u64) -> Cost {
-        let times = times.max(1);
-        let each = |more: u64, less: u64| more.saturating_sub(less) / times;
-        let all = each(self.all(), other.all());
-        let tenths = 10 * self.allocations.saturating_sub(other.allocations) / times;
+    /// What one of so many requests took.
+    pub(crate) fn per(&self, requests: u64) -> Cost {
+        let requests = requests.max(1);
+        let all = self.all() / requests;
         Cost {
             all,
-            ours: all.saturating_sub(each(self.crypto, other.crypto)),
-            allocation_tenths: tenths,
+            ours: all.saturating_sub(self.crypto / requests),
+            // Half of one is what grows now and then: a table, a buffer.
+            allocations: (self.allocations + requests / 2) / requests,
         }
     }
 }
@@ -82,8 +81,25 @@ pub(crate) struct Cost {
     pub(crate) all: u64,
     /// Instructions outside the crypto library.
     pub(crate) ours: u64,
-    /// Tenths of an allocation: what grows now and then makes a fraction.
-    pub(crate) allocation_tenths: u64,
+    /// Calls of the allocator.
+    pub(crate) allocations: u64,
+}
+
+impl Cost {
+    /// Of several runs the middle one, in each respect: a run in which a timer fell due or a table
+    /// grew is none to judge by.
+    pub(crate) fn median(costs: &[Self]) -> Self {
+        let median = |respect: fn(&Self) -> u64| {
+            let mut all: Vec<u64> = costs.iter().map(respect).collect();
+            all.sort_unstable();
+            all.get(all.len() / 2).copied().unwrap_or_default()
+        };
+        Self {
+            all: median(|cost| cost.all),
+            ours: median(|cost| cost.ours),
+            allocations: median(|cost| cost.allocations),
+        }
+    }
 }
 
 fn is_rust(symbol: &str) -> bool {

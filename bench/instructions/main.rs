@@ -18,14 +18,14 @@ use sidegate::lab::{Caller, Http, World, world};
 use sidegate::model::Timestamp;
 
 use self::counted::load::{Connections, Lengths, Load, upstream};
-use self::counted::profile::Profile;
+use self::counted::profile::{Cost, Profile};
 use self::counted::{Counted, Failure, binary};
 use self::verdict::{Expected, Figures, TOLERANCE, Tools};
 
 const LENGTHS: Lengths = Lengths {
     first: 20,
-    short: 20,
-    long: 120,
+    runs: 5,
+    run: 50,
 };
 
 /// What the guard must see: the least loss that it is there for.
@@ -101,14 +101,14 @@ async fn measure() -> Result<BTreeMap<String, Figures>, Failure> {
     gate.begin().await?;
     let mut seen = BTreeMap::new();
     for (name, load) in loads(&world)? {
-        let (short, long) = load.count(&mut gate, LENGTHS).await?;
-        let cost = long.per(&short, LENGTHS.more());
-        show_functions(name, &long, &short);
+        let runs = load.count(&mut gate, LENGTHS).await?;
+        let costs: Vec<Cost> = runs.iter().map(|run| run.per(LENGTHS.run as u64)).collect();
+        let cost = Cost::median(&costs);
+        show_functions(name, &runs);
         let figures = Figures {
             instructions: cost.ours,
             with_crypto: cost.all,
-            // Half of one is what grows now and then: a table, a buffer.
-            allocations: (cost.allocation_tenths + 5) / 10,
+            allocations: cost.allocations,
         };
         seen.insert(name.to_owned(), figures);
     }
@@ -186,11 +186,11 @@ fn prove(seen: &BTreeMap<String, Figures>, taken_with: Tools) -> Result<(), Fail
 }
 
 #[expect(clippy::print_stdout, reason = "its output is what it is for")]
-fn show_functions(name: &str, long: &Profile, short: &Profile) {
+fn show_functions(name: &str, runs: &[Profile]) {
     let top = env::var("TOP").ok().and_then(|text| text.parse().ok());
     let Some(top) = top else { return };
     println!("\n{name}");
-    let functions = functions(long, short);
+    let functions = functions(runs);
     let mut crates: BTreeMap<String, u64> = BTreeMap::new();
     for (symbol, cost) in &functions {
         *crates.entry(origin(symbol)).or_default() += cost;
@@ -206,12 +206,16 @@ fn show_functions(name: &str, long: &Profile, short: &Profile) {
 }
 
 /// What each function takes of one request, the costliest first.
-fn functions<'p>(long: &'p Profile, short: &Profile) -> Vec<(&'p str, u64)> {
-    let each = |(name, cost): (&'p String, &u64)| {
-        let less = short.functions.get(name).copied().unwrap_or_default();
-        (name.as_str(), cost.saturating_sub(less) / LENGTHS.more())
-    };
-    let mut functions: Vec<_> = long.functions.iter().map(each).collect();
+fn functions(runs: &[Profile]) -> Vec<(&str, u64)> {
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, cost) in runs.iter().flat_map(|run| &run.functions) {
+        *sums.entry(name).or_default() += cost;
+    }
+    let requests = (LENGTHS.runs * LENGTHS.run) as u64;
+    let mut functions: Vec<_> = sums
+        .into_iter()
+        .map(|(name, cost)| (name, cost / requests))
+        .collect();
     functions.sort_by_key(|(_, cost)| std::cmp::Reverse(*cost));
     functions
 }
