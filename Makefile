@@ -109,6 +109,10 @@ bench-decision: ## time the decision alone, without sockets, and count its alloc
 allocations: ## count the allocations of a decision, fail if they grew
 	$(CARGO) bench --quiet --profile dev --locked $(FEATURES) --bench decision -- --test
 
+.PHONY: growth
+growth: ## count the instructions of requests as issuers, keys, peers, routes... grow (after image)
+	$(CARGO) bench --quiet --profile dev --locked $(FEATURES) --bench growth
+
 .PHONY: fleet
 fleet: ## simulate 10,000 gates and one key server; write docs/explanation/fleet.md's tables and plots
 	$(CARGO) bench --profile dev --locked $(FEATURES) --bench fleet
