@@ -69,6 +69,10 @@ build: ## build target/release/sidegate
 IMAGE ?= sidegate:dev
 CA_BUNDLE ?=
 
+# Whether what it is made of has changed since; an image of another name is its maker's business.
+IMAGE_IS_OLD = [ -n "$$(find src Cargo.toml Cargo.lock rust-toolchain.toml deploy/image -type f -newer \
+	target/image/sidegate.tar -print -quit 2>&1)" ]
+
 .PHONY: image
 image: ## make the container image: target/image/sidegate.tar, loaded into Docker if it runs (CA_BUNDLE=FILE)
 	nice deploy/image/binary target/image/sidegate
@@ -82,7 +86,9 @@ reproduce: ## build the image twice, in clones in two folders, and compare the b
 
 .PHONY: compose-demo
 compose-demo: ## the demo in containers: an intruder beside the service tries every way around the gate
-	@docker image inspect $(IMAGE) >/dev/null 2>&1 || $(MAKE) --no-print-directory image
+	@if ! docker image inspect $(IMAGE) >/dev/null 2>&1 || { [ $(IMAGE) = sidegate:dev ] && $(IMAGE_IS_OLD); }; then \
+		$(MAKE) --no-print-directory image; \
+	fi
 	@SIDEGATE_IMAGE=$(IMAGE) compose/demo/run
 
 .PHONY: k8s-validate

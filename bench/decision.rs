@@ -227,7 +227,7 @@ impl Court {
         let mut known = Known::default();
         let who = (self.peer.clone(), ConnectionId::NONE);
         let judge = &self.judges.judge;
-        let judged = judge.judge(request, &self.policy, who, self.now, &mut known);
+        let judged = judge.judge(request, &self.policy, who, (self.now, true), &mut known);
         let verdict = judged.verdict.as_ref().map(drop).map_err(|denial| *denial);
         if verdict == expected {
             return Ok(());
@@ -238,7 +238,13 @@ impl Court {
     fn principal(&self, request: &Request<()>) -> Result<Principal, Failure> {
         let who = (self.peer.clone(), ConnectionId::NONE);
         let judge = &self.judges.judge;
-        let judged = judge.judge(request, &self.policy, who, self.now, &mut Known::default());
+        let judged = judge.judge(
+            request,
+            &self.policy,
+            who,
+            (self.now, true),
+            &mut Known::default(),
+        );
         let permit = judged.verdict.map_err(Denial::code)?;
         Ok(permit.principal().ok_or("no token was needed")?.clone())
     }

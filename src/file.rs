@@ -4,12 +4,26 @@
 //! opening a pipe that somebody put there must not wait for a writer, and a path that leads to a log
 //! or a disk image must not fill the memory. What the bytes mean is the caller's business.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rustix::fs::OFlags;
+
+/// What the files of keys in a directory end with; the others are somebody else's.
+const KEY_ENDINGS: [&str; 3] = ["pem", "crt", "pub"];
+
+/// Whether a file of a directory is one of keys: not hidden, which `..data` of a mounted Secret is.
+/// One answer for who reads the directory and for who watches it.
+#[must_use]
+pub fn is_of_keys(file: &Path) -> bool {
+    let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
+    let ending = file.extension().and_then(OsStr::to_str);
+    ending.is_some_and(|ending| KEY_ENDINGS.contains(&ending))
+        && !file.file_name().is_none_or(hidden)
+}
 
 /// Opens a regular file.
 ///

@@ -23,7 +23,7 @@ use crate::decide::{self, Permit};
 use crate::deny::{self, Answer, BodyForm};
 use crate::forward::{AnswerBody, Authority, Forwarder, HeaderRules, Origin, Place};
 use crate::model::{Denial, Timestamp};
-use crate::observe::{Journal, Metrics, RequestRecord};
+use crate::observe::{Journal, Known, Metrics, RequestRecord};
 use crate::refresh::{Asked, Demand};
 use crate::reload::{Changes, Edition, Reader};
 use crate::revocation::Line;
@@ -101,20 +101,34 @@ impl Gate {
         &self,
         mut request: Request<Incoming>,
         place: Place,
-        record: &mut RequestRecord,
+        record: &mut RequestRecord<'_>,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let policy = self.policy.current();
-        let mut judged = self.judge(&request, &policy, &place, record);
+        let mut policy = self.policy.current();
+        let mut room = self.forwarder.room();
+        let mut judged = self.judge(&request, &policy, (&place, room.is_some()), record);
         if let Some(key) = &judged.missing {
+            // Others may have its room meanwhile.
+            drop(room.take());
             // Once: a key that is still not there is refused for good.
-            match policy.value.demand.ask(key.issuer(), key.kid()).await {
-                Asked::Found => judged = self.judge(&request, &policy, &place, record),
-                Asked::Unavailable => judged = judged.without_keys(),
-                Asked::Unknown => {}
+            // Boxed, as all that few requests need: every request's future is as large as its largest.
+            let asked = Box::pin(policy.value.demand.ask(key.issuer(), key.kid())).await;
+            // SECURITY: that may have taken seconds, in which another edition came. From here to the
+            // last header it is the one in force now, also for what was let through with a report.
+            // Guarded by `a_request_that_waited_for_its_key_is_judged_by_the_routes_of_then`.
+            policy = self.policy.current();
+            if asked == Asked::Found || judged.verdict.is_ok() {
+                room = self.forwarder.room();
+                judged = self.judge(&request, &policy, (&place, room.is_some()), record);
+            }
+            if asked == Asked::Unavailable {
+                judged = judged.without_keys();
             }
         }
-        let permit = match judged.verdict {
-            Ok(permit) => permit,
+        let allowed = judged
+            .verdict
+            .and_then(|permit| Ok((permit, room.ok_or(Denial::RequestLimit)?)));
+        let (permit, room) = match allowed {
+            Ok(allowed) => allowed,
             Err(denial) => {
                 linger::linger(request, place.in_flight);
                 return Err(denial);
@@ -138,7 +152,7 @@ impl Gate {
             .forwarder
             .forward(
                 request,
-                permit,
+                (permit, room),
                 &self.court,
                 &policy.value.headers,
                 origin,
@@ -154,15 +168,16 @@ impl Gate {
         &self,
         request: &Request<Incoming>,
         policy: &Edition<Policy>,
-        place: &Place,
-        record: &mut RequestRecord,
+        (place, room): (&Place, bool),
+        record: &mut RequestRecord<'_>,
     ) -> Judged {
         let now = (self.clock)();
+        record.known = Known::default();
         match place.connection.peer(now) {
             Ok(peer) => {
                 let on = place.connection.id();
                 self.judge
-                    .judge(request, policy, (peer, on), now, &mut record.known)
+                    .judge(request, policy, (peer, on), (now, room), &mut record.known)
             }
             Err(denial) => {
                 record.known.deny_line = place.connection.deny_line().map(Line::number);
@@ -237,7 +252,7 @@ impl Handler for Gate {
         let request_id = self.request_ids.of(request.headers());
         let form = BodyForm::wanted_by(request.headers());
         let mut record = RequestRecord::open(
-            self.journal.clone(),
+            &self.journal,
             connection.remote(),
             Arc::clone(connection.name()),
             Arc::clone(&request_id),

@@ -19,6 +19,7 @@ pub(super) struct Activity {
     in_flight: AtomicU32,
     idle_since: AtomicU64,
     header_since: AtomicU64,
+    stalled_since: AtomicU64,
 }
 
 /// The deadlines that apply to a connection between requests.
@@ -27,6 +28,8 @@ pub(super) struct Deadlines {
     /// For HTTP/1.1 only: HTTP/2 has bytes that are no header at any time.
     pub(super) header_read: Option<Duration>,
     pub(super) idle: Duration,
+    /// For an answer that the caller does not take.
+    pub(super) stalled: Duration,
 }
 
 /// What a look at the connection says.
@@ -34,7 +37,7 @@ pub(super) struct Deadlines {
 pub(super) enum Look {
     /// Look again after this long.
     Again(Duration),
-    /// No request came for too long.
+    /// No request came for too long, or nothing of an answer was taken.
     Idle,
     /// A header began and did not end.
     SlowHeader,
@@ -51,6 +54,7 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             header_since: AtomicU64::new(NONE),
+            stalled_since: AtomicU64::new(NONE),
         }
     }
 
@@ -69,16 +73,30 @@ impl Activity {
         }
     }
 
+    /// Bytes went out, or there was no room for a single one.
+    pub(super) fn wrote(&self, stalled: bool) {
+        let noted = self.stalled_since.load(Ordering::Acquire) != NONE;
+        if stalled != noted {
+            let since = if stalled { self.now() } else { NONE };
+            self.stalled_since.store(since, Ordering::Release);
+        }
+    }
+
     /// Judges the connection by `deadlines`.
     pub(super) fn look(&self, deadlines: Deadlines) -> Look {
+        let longest = deadlines.idle.min(deadlines.stalled);
         let soonest = deadlines
             .header_read
-            .map_or(deadlines.idle, |read| read.min(deadlines.idle));
-        if self.in_flight.load(Ordering::Acquire) > 0 {
-            return Look::Again(soonest);
-        }
+            .map_or(longest, |read| read.min(longest));
         let header = self.header_since.load(Ordering::Acquire);
+        let stalled = self.stalled_since.load(Ordering::Acquire);
         let (since, limit, expired) = match deadlines.header_read {
+            _ if self.in_flight.load(Ordering::Acquire) > 0 => {
+                if stalled == NONE {
+                    return Look::Again(soonest);
+                }
+                (stalled, deadlines.stalled, Look::Idle)
+            }
             Some(limit) if header != NONE => (header, limit, Look::SlowHeader),
             _ => (
                 self.idle_since.load(Ordering::Acquire),
@@ -124,6 +142,7 @@ mod tests {
     const DEADLINES: Deadlines = Deadlines {
         header_read: Some(Duration::from_secs(10)),
         idle: Duration::from_secs(300),
+        stalled: Duration::from_secs(300),
     };
 
     async fn pass(seconds: u64) {
@@ -149,6 +168,26 @@ mod tests {
         );
         pass(1).await;
         assert_eq!(activity.look(DEADLINES), Look::SlowHeader);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_which_nothing_is_taken_has_five_minutes() {
+        let activity = Arc::new(Activity::new());
+        let _request = activity.begin();
+        pass(1000).await;
+        activity.wrote(true);
+        pass(299).await;
+        activity.wrote(true);
+        assert_eq!(
+            activity.look(DEADLINES),
+            Look::Again(Duration::from_secs(1))
+        );
+        activity.wrote(false);
+        activity.wrote(true);
+        pass(299).await;
+        assert!(matches!(activity.look(DEADLINES), Look::Again(_)));
+        pass(1).await;
+        assert_eq!(activity.look(DEADLINES), Look::Idle);
     }
 
     #[tokio::test(start_paused = true)]

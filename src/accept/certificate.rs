@@ -8,9 +8,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use x509_parser::asn1_rs::Sequence;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{
+    AttributeTypeAndValue, CertificateRevocationList, FromDer, X509Certificate, X509Name,
+};
 
 use crate::model::Timestamp;
 use crate::revocation::CertificateFacts;
@@ -191,6 +194,24 @@ impl fmt::Display for Certificate {
     }
 }
 
+/// Whether this is one DER sequence and nothing beside it, which every certificate is (RFC 5280 4.1).
+pub(super) fn is_whole(der: &[u8]) -> bool {
+    Sequence::from_der(der).is_ok_and(|(rest, _)| rest.is_empty())
+}
+
+/// The last second in which a certificate is valid, where it says so.
+pub(super) fn end(der: &[u8]) -> Option<Timestamp> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    moment(parsed.validity().not_after.timestamp())
+}
+
+/// The last second in which a revocation list speaks for its issuer, where it says so.
+pub(super) fn list_end(der: &[u8]) -> Option<Timestamp> {
+    let (_, parsed) = CertificateRevocationList::from_der(der).ok()?;
+    // From its next update on it is too old.
+    moment(parsed.next_update()?.timestamp().saturating_sub(1))
+}
+
 fn moment(seconds: i64) -> Option<Timestamp> {
     u64::try_from(seconds).ok().map(Timestamp::from_unix)
 }
@@ -240,7 +261,8 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+/// SHA-256 of these bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest(&SHA256, bytes).as_ref());
     out

@@ -6,11 +6,12 @@
 //! streams included; when the last of them lets go, the permits return and the end is counted.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -22,9 +23,10 @@ use crate::model::{Denial, Timestamp};
 use crate::observe::{Closed, Metrics};
 use crate::reload::{Changes, Generation, Reader};
 use crate::revocation::Line;
+use crate::settings::CertificateForm;
 use crate::shutdown::DrainWatch;
 
-/// A certificate that lives longer than this is looked at again then; timers have an end.
+/// What holds for longer than this is looked at again then; timers have an end.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Which connection of this process it is; no two have the same.
@@ -51,7 +53,16 @@ pub struct Connection {
     drain: DrainWatch,
     metrics: Arc<Metrics>,
     cause: AtomicU8,
+    told: Told,
     _permits: [OwnedSemaphorePermit; 2],
+}
+
+/// What services are told of the certificate, in each form, once it was written. Boxed: most
+/// connections have neither.
+#[derive(Debug, Default)]
+struct Told {
+    client_cert: OnceLock<Box<Result<HeaderValue, Denial>>>,
+    xfcc: OnceLock<Box<Result<HeaderValue, Denial>>>,
 }
 
 /// What was found about the certificate, and under which edition of the trust.
@@ -96,6 +107,7 @@ impl Connection {
             drain,
             metrics,
             cause: AtomicU8::new(Closed::Peer as u8),
+            told: Told::default(),
             _permits: permits,
         }
     }
@@ -126,6 +138,23 @@ impl Connection {
         self.chain.first().map_or(&[], |leaf| leaf.as_ref())
     }
 
+    /// What the service is told of the certificate in this form: written once, for it does not change.
+    ///
+    /// # Errors
+    ///
+    /// The error of `write`.
+    pub fn told(
+        &self,
+        form: CertificateForm,
+        write: impl FnOnce() -> Result<HeaderValue, Denial>,
+    ) -> Result<HeaderValue, Denial> {
+        let told = match form {
+            CertificateForm::ClientCert => &self.told.client_cert,
+            CertificateForm::Xfcc => &self.told.xfcc,
+        };
+        Result::clone(told.get_or_init(|| Box::new(write())))
+    }
+
     /// Who is at the other end, if it would still get in at the time `now`.
     ///
     /// # Errors
@@ -134,8 +163,12 @@ impl Connection {
     pub fn peer(&self, now: Timestamp) -> Result<Peer, Denial> {
         let identity = self.identity.current();
         let verdict = self.verdict.load();
-        if verdict.under == identity.generation {
-            let peer = valid(&verdict.peer, now)?;
+        let until = match &verdict.peer {
+            Ok(peer) => peer.holds_until(),
+            Err(_) => None,
+        };
+        if verdict.under == identity.generation && until.is_none_or(|until| now <= until) {
+            let peer = verdict.peer.clone()?;
             // SECURITY: the deny list has editions of its own, and entries with an end, so it is
             // asked every time. Guarded by `a_denied_certificate_is_out_on_open_connections_too`.
             if identity
@@ -150,15 +183,16 @@ impl Connection {
             }
             return Ok(peer);
         }
-        // SECURITY: the trust has changed since this connection was judged. Guarded by
-        // `a_change_of_trust_reaches_connections_that_are_open`.
+        // SECURITY: the trust has changed since this connection was judged, or something has ended
+        // that it hung on. Guarded by `a_change_of_trust_reaches_connections_that_are_open` and
+        // `a_revocation_list_that_ends_closes_what_is_open`.
         let peer = identity.value.verifier.judge_again(&self.chain, now);
         let verdict = Arc::new(Verdict {
             under: identity.generation,
             peer,
         });
         self.verdict.store(Arc::clone(&verdict));
-        valid(&verdict.peer, now)
+        verdict.peer.clone()
     }
 
     /// What is published about peers from now on: who is still let in may yet bring less.
@@ -167,8 +201,8 @@ impl Connection {
         self.identity.changes()
     }
 
-    /// Completes when the peer would not get in any more: its certificate has expired or is not
-    /// trusted or listed any longer.
+    /// Completes when the peer would not get in any more: its chain has expired or is not trusted or
+    /// listed any longer, or a revocation list is too old to speak for it.
     pub async fn distrusted(&self) -> Denial {
         let mut identity = self.identity.clone();
         let mut alive = true;
@@ -178,8 +212,7 @@ impl Connection {
             let now = (self.clock)();
             let left = match self.peer(now) {
                 Ok(peer) => peer
-                    .certificate()
-                    .not_after
+                    .holds_until()
                     .map(|end| end.plus(Duration::from_secs(1)).since(now)),
                 Err(denial) => return denial,
             };
@@ -196,9 +229,9 @@ impl Connection {
     /// The line of the deny list that names the certificate, for logs.
     #[must_use]
     pub fn deny_line(&self) -> Option<Line> {
-        let leaf = Certificate::parse(self.chain.first()?).ok()?;
         let identity = self.identity.current();
-        identity.value.verifier.denies(&leaf, (self.clock)())
+        let verifier = &identity.value.verifier;
+        verifier.denies(&self.certificate, (self.clock)())
     }
 
     /// Whether an answer should say that it is the last one.
@@ -249,14 +282,6 @@ impl ConnectionId {
     #[must_use]
     pub fn for_test(number: u64) -> Self {
         Self(number)
-    }
-}
-
-fn valid(peer: &Result<Peer, Denial>, now: Timestamp) -> Result<Peer, Denial> {
-    let peer = peer.as_ref().map_err(|denial| *denial)?;
-    match peer.certificate().not_after {
-        Some(end) if now > end => Err(Denial::CertificateExpired),
-        Some(_) | None => Ok(peer.clone()),
     }
 }
 

@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use super::certificate::Certificate;
+use super::certificate::{self, Certificate};
 use super::peer::Peer;
 use super::peers::PeerTable;
 use super::verifier::{PeerVerifier, Rejected};
@@ -34,6 +34,8 @@ pub struct ServerIdentity {
     pub not_after: Option<Timestamp>,
     /// The last valid moment of the client CA that ends first.
     pub client_ca_not_after: Option<Timestamp>,
+    /// When the first list in `tls.client_crl` ends: its last second.
+    pub client_crl_not_after: Option<Timestamp>,
     /// The gate's own leaf, for `check` and the log.
     pub certificate: Certificate,
     /// Whether a client CA is one that `sidegate dev` made.
@@ -102,7 +104,9 @@ impl ServerIdentity {
         let (client_verifier, cas) = client_verifier(tls, &provider)?;
         let before = previous.map(|identity| identity.verifier.peers());
         let table = PeerTable::build(settings, before);
-        let verifier = Arc::new(PeerVerifier::new(client_verifier, table, denied));
+        let client_crl_not_after = cas.list_ends.iter().min().copied();
+        let verifier = PeerVerifier::new(client_verifier, cas.list_ends, table, denied);
+        let verifier = Arc::new(verifier);
 
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions(tls.min_version))
@@ -125,6 +129,7 @@ impl ServerIdentity {
             verifier,
             not_after: leaf.not_after,
             client_ca_not_after: cas.not_after,
+            client_crl_not_after,
             certificate: leaf,
             development: cas.development,
         })
@@ -156,6 +161,8 @@ impl ServerIdentity {
 struct ClientCas {
     not_after: Option<Timestamp>,
     development: bool,
+    /// The last second of each revocation list.
+    list_ends: Vec<Timestamp>,
 }
 
 fn client_verifier(
@@ -187,9 +194,10 @@ fn client_verifier(
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     if let Some(path) = &tls.client_crl {
         // An expired list says nothing about today; rustls would accept it unless told.
-        builder = builder
-            .with_crls(pem::revocation_lists(path)?)
-            .enforce_revocation_expiration();
+        let lists = pem::revocation_lists(path)?;
+        let ends = lists.iter().filter_map(|der| certificate::list_end(der));
+        cas.list_ends = ends.collect();
+        builder = builder.with_crls(lists).enforce_revocation_expiration();
     }
     let verifier = builder
         .build()

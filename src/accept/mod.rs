@@ -14,6 +14,7 @@ pub mod peer;
 pub mod peers;
 mod sender;
 mod serve;
+pub mod stalled;
 mod stream;
 mod throttle;
 mod verifier;
@@ -33,7 +34,7 @@ pub use connection::{Connection, ConnectionId};
 pub use identity::ServerIdentity;
 pub use peer::Peer;
 pub use serve::Handler;
-pub use verifier::Rejected;
+pub use verifier::{Rejected, Revocation};
 
 use self::connection::Proven;
 use self::handshake::{Refused, handshake};
@@ -45,6 +46,9 @@ use crate::observe::Journal;
 use crate::reload::Reader;
 use crate::settings::{LimitSettings, TimeoutSettings};
 use crate::shutdown::DrainWatch;
+
+/// Connections that the kernel holds for us while we are busy.
+pub const BACKLOG: u16 = 1024;
 
 /// After a failure of the listening socket (EMFILE above all) the loop pauses, so that it does not
 /// spin; the bounds are those of Go's own server.
@@ -138,12 +142,18 @@ impl Acceptor {
                 }
             }
         }
-        // Whoever connected before the end began gets in; whoever comes later finds a closed port.
-        while let Some(Ok((socket, remote))) = now_or_never(self.listener.accept()).await {
+        // Whoever connected before the end began gets in; whoever comes later finds a closed port. Of
+        // the former there are no more than the queue holds: to take all who keep coming would keep the
+        // port open for as long as they do.
+        for _ in 0..BACKLOG {
+            let Some(Ok((socket, remote))) = now_or_never(self.listener.accept()).await else {
+                break;
+            };
             while let full @ Some(_) = self.full(&mut pending) {
                 tokio::select! {
                     () = expired(full) => {}
                     Some(_) = tasks.join_next() => {}
+                    () = drain.stop() => return,
                 }
             }
             self.admit(socket, remote, &handler, &work, &mut tasks, &mut pending);

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::certificate::Certificate;
 use super::sender;
-use crate::model::Denial;
+use crate::model::{Denial, Timestamp};
 use crate::settings::HandsOver;
 
 /// A front proxy that proved who it is.
@@ -20,6 +20,7 @@ pub struct Peer {
     issuers: Arc<[Arc<str>]>,
     certificate: Arc<Certificate>,
     connections: Arc<Semaphore>,
+    holds_until: Option<Timestamp>,
     hands_over: Option<HandsOver>,
     /// What it handed over with the request at hand.
     handed_over: Option<[u8; 32]>,
@@ -37,9 +38,23 @@ impl Peer {
             issuers,
             certificate,
             connections,
+            holds_until: None,
             hands_over: None,
             handed_over: None,
         }
+    }
+
+    /// The same, proven until the end of this second.
+    pub(super) fn holding_until(self, holds_until: Option<Timestamp>) -> Self {
+        Self {
+            holds_until,
+            ..self
+        }
+    }
+
+    /// Until when the proof holds if nothing changes; `None` where time alone does not end it.
+    pub(super) fn holds_until(&self) -> Option<Timestamp> {
+        self.holds_until
     }
 
     pub(super) fn handing_over(self, hands_over: Option<HandsOver>) -> Self {
@@ -85,6 +100,17 @@ impl Peer {
         match self.hands_over {
             Some(_) => self.handed_over.as_ref(),
             None => Some(&self.certificate.sha256),
+        }
+    }
+
+    /// The same of a request that was judged when the peer was `then`; nothing where it hands over in
+    /// another way by now, for what was read then nobody would read now.
+    #[must_use]
+    pub fn sender_of<'a>(&self, then: &'a Self) -> Option<&'a [u8; 32]> {
+        if self.hands_over == then.hands_over {
+            then.sender()
+        } else {
+            None
         }
     }
 

@@ -13,11 +13,12 @@ use http::{Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::io::AsyncWriteExt;
 
 use super::activity::{Deadlines, InFlight, Look};
 use super::connection::Connection;
+use super::stalled::Streams;
 use super::stream::PeerStream;
 use crate::model::Denial;
 use crate::observe::{Closed, Journal, RefusedConnection};
@@ -60,6 +61,7 @@ pub(super) struct Serving {
     limits: LimitSettings,
     header_read: Duration,
     idle: Duration,
+    stalled: Duration,
 }
 
 type BoxedResponse<B> =
@@ -71,6 +73,9 @@ impl Serving {
             limits: limits.clone(),
             header_read: timeouts.header_read,
             idle: timeouts.idle,
+            stalled: timeouts
+                .request
+                .map_or(timeouts.stream_idle, |all| all.min(timeouts.stream_idle)),
         }
     }
 
@@ -101,6 +106,7 @@ impl Serving {
         let deadlines = Deadlines {
             header_read: Some(self.header_read),
             idle: self.idle,
+            stalled: self.stalled,
         };
         let limits = &self.limits;
         let last_word = Arc::clone(&handler);
@@ -155,10 +161,11 @@ impl Serving {
         let deadlines = Deadlines {
             header_read: None,
             idle: self.idle,
+            stalled: self.stalled,
         };
         let list_size = u32::try_from(self.limits.header_bytes.saturating_mul(2));
         let mut http = pin!(
-            http2::Builder::new(TokioExecutor::new())
+            http2::Builder::new(Streams::new(self.stalled))
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(self.limits.streams)
                 .max_header_list_size(list_size.unwrap_or(u32::MAX))

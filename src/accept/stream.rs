@@ -1,4 +1,4 @@
-//! The TLS stream as hyper reads it, with a note to the watchdog when bytes arrive.
+//! The TLS stream as hyper reads it, with a note to the watchdog when bytes arrive or cannot leave.
 
 use std::io;
 use std::pin::Pin;
@@ -53,7 +53,9 @@ impl Write for PeerStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.tls).poll_write(cx, buf);
+        self.activity.wrote(polled.is_pending());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -73,6 +75,8 @@ impl Write for PeerStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.tls).poll_write_vectored(cx, bufs);
+        self.activity.wrote(polled.is_pending());
+        polled
     }
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, SignatureScheme};
 
-use super::certificate::Certificate;
+use super::certificate::{self, Certificate};
 use super::peer::Peer;
 use super::peers::PeerTable;
 use crate::model::{Denial, Timestamp};
@@ -66,14 +66,29 @@ pub struct Rejected {
     pub denial: Denial,
     /// What the TLS library said, where it was the one to refuse.
     pub cause: Option<String>,
+    /// What speaks against it where [`Denial::CertificateRevoked`] is the reason.
+    pub revocation: Option<Revocation>,
     /// The line of the deny list that names the certificate.
     pub deny_line: Option<Line>,
+}
+
+/// Why a revocation list kept a chain out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Revocation {
+    /// A certificate is on it.
+    Listed,
+    /// No list is of a CA of the chain.
+    Uncovered,
+    /// The list has ended.
+    Ended,
 }
 
 /// Webpki's verdict on the chain, then the deny list's, then ours on the name.
 #[derive(Debug)]
 pub(super) struct PeerVerifier {
     chain: Arc<dyn ClientCertVerifier>,
+    /// The last second of each revocation list that `chain` looks into.
+    list_ends: Vec<Timestamp>,
     peers: PeerTable,
     denied: Reader<DenyList>,
 }
@@ -81,11 +96,13 @@ pub(super) struct PeerVerifier {
 impl PeerVerifier {
     pub(super) fn new(
         chain: Arc<dyn ClientCertVerifier>,
+        list_ends: Vec<Timestamp>,
         peers: PeerTable,
         denied: Reader<DenyList>,
     ) -> Self {
         Self {
             chain,
+            list_ends,
             peers,
             denied,
         }
@@ -129,6 +146,7 @@ impl PeerVerifier {
         let (leaf, intermediates) = chain.split_first().ok_or(Rejected {
             denial: Denial::CertificateMissing,
             cause: None,
+            revocation: None,
             deny_line: None,
         })?;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
@@ -136,6 +154,7 @@ impl PeerVerifier {
             .map_err(|(error, verdict)| Rejected {
                 // For what we refuse ourselves it has nothing to say.
                 cause: (denial_of(&error) == verdict.denial).then(|| error.to_string()),
+                revocation: revocation_of(&error),
                 denial: verdict.denial,
                 deny_line: verdict.deny_line,
             })
@@ -170,7 +189,8 @@ impl PeerVerifier {
         let certificate =
             Certificate::parse(leaf).map_err(|_| refused(Denial::CertificateInvalid, None))?;
         // SECURITY: guarded by `a_denied_certificate_gets_an_alert_and_a_line_that_names_the_entry`.
-        let deny_line = self.denies(&certificate, Timestamp::from_unix(now.as_secs()));
+        let now = Timestamp::from_unix(now.as_secs());
+        let deny_line = self.denies(&certificate, now);
         if deny_line.is_some() {
             let verdict = Verdict {
                 denial: Denial::CertificateDenied,
@@ -180,8 +200,26 @@ impl PeerVerifier {
             let error = rustls::Error::InvalidCertificate(CertificateError::Revoked);
             return Err((error, verdict));
         }
+        let holds_until = self.holds_until(certificate.not_after, intermediates, now);
         let found = self.peers.find(certificate);
-        found.map_err(|(denial, certificate)| refused(denial, Some(certificate)))
+        found
+            .map(|peer| peer.holding_until(holds_until))
+            .map_err(|(denial, certificate)| refused(denial, Some(certificate)))
+    }
+
+    /// The last second in which nothing has ended that this judgement may hang on: with time alone, a
+    /// chain that holds `now` holds until then.
+    fn holds_until(
+        &self,
+        leaf: Option<Timestamp>,
+        intermediates: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let chain = intermediates.iter().filter_map(|der| certificate::end(der));
+        let lists = self.list_ends.iter().copied();
+        let all = leaf.into_iter().chain(chain).chain(lists);
+        // What has ended already was of no consequence.
+        all.filter(|end| *end >= now).min()
     }
 }
 
@@ -255,5 +293,24 @@ fn denial_of(error: &rustls::Error) -> Denial {
         // A signature that does not fit is a CA of the right name and another key.
         E::UnknownIssuer | E::BadSignature => Denial::CertificateUntrusted,
         _ => Denial::CertificateInvalid,
+    }
+}
+
+fn revocation_of(error: &rustls::Error) -> Option<Revocation> {
+    use CertificateError as E;
+    let rustls::Error::InvalidCertificate(cause) = error else {
+        return None;
+    };
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "rustls marks the enum non-exhaustive; every other cause is about the certificate itself"
+    )]
+    match cause {
+        E::Revoked => Some(Revocation::Listed),
+        E::UnknownRevocationStatus => Some(Revocation::Uncovered),
+        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => {
+            Some(Revocation::Ended)
+        }
+        _ => None,
     }
 }

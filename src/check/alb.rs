@@ -11,6 +11,7 @@ use crate::model::{Denial, json};
 
 /// What the header says instead of the payload, under the payload's names.
 pub(super) struct AlbHeader {
+    signer: Box<str>,
     claims: [(&'static str, Value); 3],
 }
 
@@ -30,14 +31,20 @@ impl AlbHeader {
         let mut header = json::parse_object(json).map_err(|_| Denial::TokenMalformed)?;
         let signer = header.get("signer").and_then(Value::as_str);
         // SECURITY: guarded by `a_load_balancer_of_somebody_else_is_refused`.
-        if !signer.is_some_and(|signer| signers.iter().any(|ours| ours == signer)) {
-            return Err(Denial::SignerRefused);
-        }
+        let signer = signer
+            .filter(|signer| signers.iter().any(|ours| ours == signer))
+            .map(Box::from)
+            .ok_or(Denial::SignerRefused)?;
         let claims = MOVED.map(|(member, claim)| {
             let value = header.remove(member).unwrap_or(Value::Null);
             (claim, value)
         });
-        Ok(Self { claims })
+        Ok(Self { signer, claims })
+    }
+
+    /// Which load balancer signed.
+    pub(super) fn into_signer(self) -> Box<str> {
+        self.signer
     }
 
     /// Puts them among the claims of the payload.

@@ -11,7 +11,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::claims::Claims;
-use super::signature::Signer;
+use super::signature::{Looks, Signer};
 use crate::reload::Generation;
 use crate::settings::IssuerIndex;
 
@@ -34,9 +34,10 @@ pub(super) struct Generations {
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) issuer: IssuerIndex,
-    pub(super) claims: Arc<Claims>,
+    pub(super) claims: Claims,
     pub(super) kid: Option<Arc<str>>,
     pub(super) signer: Signer,
+    pub(super) looks: Looks,
     pub(super) under: Generations,
 }
 
@@ -81,9 +82,9 @@ impl TokenCache {
         Some(verdict)
     }
 
-    pub(super) fn store(&self, token: &str, verdict: Verdict) {
+    pub(super) fn store(&self, token: &str, verdict: Arc<Verdict>) {
         if let Some(verified) = &self.verified {
-            verified.insert(token.into(), Arc::new(verdict));
+            verified.insert(token.into(), verdict);
         }
     }
 

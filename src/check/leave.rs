@@ -28,6 +28,9 @@ impl Policy {
     /// the peer may bring, for then it might have been any of them.
     #[must_use]
     pub fn leave(&self, refusal: &Refusal, headers: &HeaderMap, peer: &Peer) -> Option<Leave> {
+        if !self.watches_any() {
+            return None;
+        }
         let named = refusal.issuer.as_ref();
         let candidates: Vec<&Issuer> = match (named, self.places().ascribe(headers)) {
             (Some(name), _) => self.issuers().filter(|it| it.name == *name).collect(),

@@ -29,7 +29,7 @@ pub use self::spending::{Spending, Unspent};
 
 use self::cache::{Generations, TokenCache, Verdict};
 use self::policy::{Issuer, choose, only};
-use self::signature::{Parts, Signer, Unsigned};
+use self::signature::{Parts, Unsigned};
 use self::single_use::UsedTokens;
 use crate::accept::Peer;
 use crate::bearer::RawToken;
@@ -49,9 +49,7 @@ pub struct Checker {
 pub struct Principal {
     issuer: IssuerIndex,
     issuer_name: Arc<str>,
-    claims: Arc<Claims>,
-    kid: Option<Arc<str>>,
-    signer: Signer,
+    verdict: Arc<Verdict>,
     verification: Verification,
 }
 
@@ -161,7 +159,7 @@ impl Checker {
         };
         let verdict = self.cache.find(token.issuers(), token.text(), in_force)?;
         let issuer = policy.issuer(verdict.issuer)?;
-        let principal = Principal::new(issuer, &verdict, Verification::Cached);
+        let principal = Principal::new(issuer, verdict, Verification::Cached);
         Some(principal.under(issuer, now))
     }
 
@@ -187,20 +185,21 @@ impl Checker {
             .as_ref()
             .ok_or_else(|| unsigned(Denial::KeysUnavailable.into()))?;
         let signed = parts.verify(ring, &issuer.wanted).map_err(unsigned)?;
-        let kid = signed.kid().cloned();
         let claims = Claims::parse(&signed)
-            .map_err(|denial| unsigned(Unsigned::by_key(denial, kid.clone())))?;
-        let verdict = Verdict {
+            .map_err(|denial| unsigned(Unsigned::by_key(denial, signed.kid().cloned())))?;
+        let verdict = Arc::new(Verdict {
             issuer: issuer.index,
-            claims: Arc::new(claims),
-            kid,
+            claims,
+            kid: signed.kid().cloned(),
             signer: signed.signer(),
+            looks: signed.into_looks(),
             under: Generations {
                 policy: generation,
                 keys: keys.generation,
             },
-        };
-        let principal = Principal::new(issuer, &verdict, Verification::Fresh).under(issuer, now)?;
+        });
+        let fresh = Principal::new(issuer, Arc::clone(&verdict), Verification::Fresh);
+        let principal = fresh.under(issuer, now)?;
         // After the rules, so that only what is good takes room.
         if issuer.rules.single_use().is_none() {
             self.cache.store(token.text(), verdict);
@@ -220,20 +219,18 @@ impl fmt::Debug for Checker {
 // === impl Principal ===
 
 impl Principal {
-    fn new(issuer: &Issuer, verdict: &Verdict, verification: Verification) -> Self {
+    fn new(issuer: &Issuer, verdict: Arc<Verdict>, verification: Verification) -> Self {
         Self {
             issuer: issuer.index,
             issuer_name: Arc::clone(&issuer.name),
-            claims: Arc::clone(&verdict.claims),
-            kid: verdict.kid.clone(),
-            signer: verdict.signer,
+            verdict,
             verification,
         }
     }
 
     /// Holds the claims to the issuer's rules.
     fn under(self, issuer: &Issuer, now: Timestamp) -> Result<Self, Refusal> {
-        match issuer.rules.judge(&self.claims, now) {
+        match issuer.rules.judge(self.claims(), now) {
             Ok(()) => Ok(self),
             Err(denial) => Err(self.refused(denial)),
         }
@@ -241,13 +238,24 @@ impl Principal {
 
     /// Asks the deny list in force, also about a token that is remembered as good.
     fn allowed_by(&self, denied: &Reader<DenyList>, now: Timestamp) -> Result<(), Refusal> {
+        self.allowed_as(self.kid().map(|kid| &**kid), denied, now)
+    }
+
+    /// The same where its key has this name by now.
+    fn allowed_as(
+        &self,
+        kid: Option<&str>,
+        denied: &Reader<DenyList>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let claims = self.claims();
         let facts = TokenFacts {
             issuer: &self.issuer_name,
-            kid: self.kid.as_deref(),
-            id: self.claims.id(),
-            subject: self.claims.subject(),
-            session: self.claims.session(),
-            issued: self.claims.issued(),
+            kid,
+            id: claims.id(),
+            subject: claims.subject(),
+            session: claims.session(),
+            issued: claims.issued(),
         };
         // SECURITY: guarded by `a_denied_token_is_refused_though_it_is_cached`.
         match denied.current().value.denies_token(facts, now) {
@@ -263,7 +271,7 @@ impl Principal {
     fn brought_by(self, policy: &Policy, peer: &Peer) -> Result<Self, Refusal> {
         let issuer = policy.issuer(self.issuer);
         let judged = issuer.map_or(Err(Denial::IssuerUnknown), |issuer| {
-            issuer.rules.judge_sender(&self.claims, peer.sender())
+            issuer.rules.judge_sender(self.claims(), peer.sender())
         });
         match judged {
             Ok(()) => Ok(self),
@@ -278,8 +286,8 @@ impl Principal {
             denial,
             deny_line: None,
             issuer: Some(Arc::clone(&self.issuer_name)),
-            kid: self.kid.clone(),
-            subject: self.claims.shown_subject(),
+            kid: self.kid().cloned(),
+            subject: self.claims().shown_subject(),
             missing: None,
         }
     }
@@ -298,14 +306,14 @@ impl Principal {
 
     /// What was signed.
     #[must_use]
-    pub fn claims(&self) -> &Arc<Claims> {
-        &self.claims
+    pub fn claims(&self) -> &Claims {
+        &self.verdict.claims
     }
 
     /// The key ring's own name for the key that signed, where it has one.
     #[must_use]
     pub fn kid(&self) -> Option<&Arc<str>> {
-        self.kid.as_ref()
+        self.verdict.kid.as_ref()
     }
 
     /// Whether the signature was computed for this request.

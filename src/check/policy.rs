@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rules::Rules;
-use super::signature::Parts;
+use super::signature::{Looks, Parts};
 use crate::bearer::Places;
 use crate::jwks::{KeyRing, ShownKey};
-use crate::model::{Algorithm, spiffe};
-use crate::reload::{Reader, live};
+use crate::model::{Algorithm, Denial, spiffe};
+use crate::reload::Reader;
 use crate::revocation::DenyList;
 use crate::settings::{
     Enforcement, IssuerIndex, IssuerSettings, Settings, TokenForm, TokenToUpstream, TypeRule,
@@ -24,6 +24,7 @@ pub struct Policy {
     issuers: Vec<Issuer>,
     /// The issuers by what their tokens say, each list in its order.
     said: HashMap<Box<str>, Vec<IssuerIndex>, ahash::RandomState>,
+    watches_any: bool,
     pub(super) denied: Reader<DenyList>,
 }
 
@@ -47,6 +48,29 @@ pub(super) struct Wanted {
     pub(super) form: TokenForm,
 }
 
+impl Wanted {
+    /// Whether a token that looked so, and passed then, would be taken for one of the issuer's now.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::TokenTypeRefused`], [`Denial::SignerRefused`]; and [`Denial::TokenMalformed`] for a
+    /// load balancer's token where no such tokens are meant any more.
+    pub(super) fn admits(&self, looks: &Looks) -> Result<(), Denial> {
+        if !self.types.admits(looks.typ.as_deref()) {
+            return Err(Denial::TokenTypeRefused);
+        }
+        match (&self.form, looks.load_balancer.as_deref()) {
+            (TokenForm::Jwt, None) => Ok(()),
+            // Part of its claims came out of its header, which nobody would read now.
+            (TokenForm::Jwt, Some(_)) => Err(Denial::TokenMalformed),
+            (TokenForm::AwsAlb(signers), Some(signer)) if signers.iter().any(|it| it == signer) => {
+                Ok(())
+            }
+            (TokenForm::AwsAlb(_), Some(_) | None) => Err(Denial::SignerRefused),
+        }
+    }
+}
+
 impl Policy {
     /// Builds the policy. `rings` holds one reader for each of `settings.issuers`, in their order; a
     /// reader whose value is `None` has no keys yet, and an issuer without a reader is unknown.
@@ -57,15 +81,24 @@ impl Policy {
         rings: Vec<Reader<Option<KeyRing>>>,
         denied: Reader<DenyList>,
     ) -> Self {
-        Self {
-            denied,
-            ..Self::of_issuers(&settings.issuers, settings.limits.token_bytes, rings)
-        }
+        let token_bytes = settings.limits.token_bytes;
+        Self::denying(denied, &settings.issuers, token_bytes, rings)
     }
 
-    /// A policy that denies nobody, from the two settings that it needs: for tests.
+    /// A policy that denies nobody, from the two settings that it needs, for unit tests and fuzz targets.
+    #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn of_issuers(
+        issuers: &[IssuerSettings],
+        token_bytes: usize,
+        rings: Vec<Reader<Option<KeyRing>>>,
+    ) -> Self {
+        let (_, denied) = crate::reload::live(DenyList::default());
+        Self::denying(denied, issuers, token_bytes, rings)
+    }
+
+    fn denying(
+        denied: Reader<DenyList>,
         issuers: &[IssuerSettings],
         token_bytes: usize,
         rings: Vec<Reader<Option<KeyRing>>>,
@@ -93,9 +126,10 @@ impl Policy {
             let same = said.entry(Box::from(issuer.rules.said())).or_default();
             same.push(issuer.index);
         }
-        let (_, denied) = live(DenyList::default());
+        let watched = |issuer: &Issuer| issuer.enforcement == Enforcement::Report;
         Self {
             places,
+            watches_any: issuers.iter().any(watched),
             issuers,
             said,
             denied,
@@ -130,6 +164,11 @@ impl Policy {
         let keys = issuer.map(|issuer| issuer.keys.current());
         let ring = keys.as_ref().and_then(|keys| keys.value.as_ref());
         ring.map_or_else(Vec::new, |ring| ring.shown().collect())
+    }
+
+    /// Whether the tokens of some issuer are only watched.
+    pub(super) const fn watches_any(&self) -> bool {
+        self.watches_any
     }
 
     pub(super) fn issuers(&self) -> impl Iterator<Item = &Issuer> {

@@ -48,8 +48,19 @@ enum Spelling {
 pub(super) struct SignedPayload {
     bytes: Vec<u8>,
     kid: Option<Arc<str>>,
+    typ: Option<Box<str>>,
     alb: Option<AlbHeader>,
     signer: Signer,
+}
+
+/// What of a token's header was held against what its issuer's tokens look like. Kept, so that it can
+/// be once more.
+#[derive(Debug)]
+pub(super) struct Looks {
+    /// `typ`
+    pub(super) typ: Option<Box<str>>,
+    /// The load balancer that signed, of a token in the form of those.
+    pub(super) load_balancer: Option<Box<str>>,
 }
 
 /// With which key and how a token was signed.
@@ -191,6 +202,7 @@ impl<'a> Parts<'a> {
                     return Ok(SignedPayload {
                         bytes,
                         kid,
+                        typ: header.typ().map(Box::from),
                         alb,
                         signer,
                     });
@@ -284,6 +296,14 @@ impl SignedPayload {
     /// The ring's own name for the key that signed.
     pub(super) fn kid(&self) -> Option<&Arc<str>> {
         self.kid.as_ref()
+    }
+
+    /// What it looked like.
+    pub(super) fn into_looks(self) -> Looks {
+        Looks {
+            typ: self.typ,
+            load_balancer: self.alb.map(AlbHeader::into_signer),
+        }
     }
 
     /// What a load balancer's header says, signed as well.

@@ -1,10 +1,12 @@
 //! The last check of all: a token that may pass once is marked as used.
 //!
 //! It comes after what later stages ask, for a refused request must not use its token up. So `check`
-//! gives an [`Unspent`], and only [`Spending`] makes a [`Principal`] of it: nobody can forget.
+//! gives an [`Unspent`], and only [`Spending`] makes a [`Principal`] of it: nobody can forget. What
+//! fails after that has used it up: an identity that cannot be told, which no second try would mend,
+//! and everything that becomes of the upstream.
 
 use super::policy::Policy;
-use super::single_use::Use;
+use super::single_use::{Maker, Use};
 use super::{Checker, Principal, Refusal, Verification};
 use crate::accept::ConnectionId;
 use crate::model::{Denial, Timestamp};
@@ -24,6 +26,8 @@ pub struct Spending<'a> {
     pub on: ConnectionId,
     /// The time of the judgement.
     pub now: Timestamp,
+    /// Whether there is room to pass the request on.
+    pub room: bool,
 }
 
 impl Unspent {
@@ -48,7 +52,8 @@ impl Spending<'_> {
     ///
     /// # Errors
     ///
-    /// [`Refusal`], of the stage `use`.
+    /// [`Refusal`], of the stage `use`; and [`Denial::RequestLimit`], which must not use up what the
+    /// caller is asked to send again.
     pub fn spend(self, unspent: Unspent) -> Result<Principal, Refusal> {
         let Unspent(principal) = unspent;
         let refused = |denial| principal.refused(denial);
@@ -57,13 +62,21 @@ impl Spending<'_> {
         let Some(rule) = issuer.rules.single_use() else {
             return Ok(principal);
         };
-        let claims = &principal.claims;
+        // SECURITY: guarded by `a_request_for_which_there_is_no_room_does_not_use_its_token_up`.
+        if !self.room {
+            return Err(refused(Denial::RequestLimit));
+        }
+        let claims = principal.claims();
         let (Some(id), Some(expires)) = (claims.id(), claims.expires()) else {
             return Err(refused(Denial::JtiMissing));
         };
         let one = Use {
-            // Some kinds of token need no `iss`: then the configuration says whose they are.
-            issuer: claims.issuer().unwrap_or(principal.issuer_name()),
+            issuer: principal.issuer_name(),
+            // Some kinds of token need no `iss`, but have a `sub` then.
+            maker: claims.issuer().map_or_else(
+                || Maker::Subject(claims.subject().unwrap_or_default()),
+                Maker::Issuer,
+            ),
             id,
             expires,
             leeway: issuer.rules.leeway(),

@@ -13,7 +13,7 @@ use crate::reload::Changes;
 
 impl Policy {
     /// Judges a principal of an earlier verdict by this policy, as if its token came now: through
-    /// `peer`, which spoke as `sender` then. Says how long it is good for, if nothing changes.
+    /// `peer`, which was `then`. Says how long it is good for, if nothing changes.
     ///
     /// # Errors
     ///
@@ -22,17 +22,20 @@ impl Policy {
         &self,
         principal: &Principal,
         peer: &Peer,
-        sender: &Peer,
+        then: &Peer,
         now: Timestamp,
     ) -> Result<Duration, Refusal> {
         let refused = |denial| principal.refused(denial);
         let issuer = self
             .same_issuer(principal)
             .ok_or_else(|| refused(Denial::IssuerUnknown))?;
-        let signer = principal.signer;
+        let signer = principal.verdict.signer;
         if !issuer.wanted.algorithms.contains(&signer.algorithm) {
             return Err(refused(Denial::AlgorithmRefused));
         }
+        // SECURITY: guarded by `what_runs_is_refused_once_tokens_of_its_kind_are_not_wanted`.
+        let looks = &principal.verdict.looks;
+        issuer.wanted.admits(looks).map_err(refused)?;
         let keys = issuer.keys.current();
         let ring = keys.value.as_ref();
         let ring = ring.ok_or_else(|| refused(Denial::KeysUnavailable))?;
@@ -41,18 +44,19 @@ impl Policy {
         let kid = ring
             .holds(signer.key, signer.algorithm)
             .ok_or_else(|| refused(Denial::KeyUnknown))?;
-        let claims = &principal.claims;
+        let claims = principal.claims();
         let left = issuer.rules.judge_again(claims, now).map_err(refused)?;
         principal.allowed_by(&self.denied, now)?;
-        if kid != principal.kid.as_ref() {
-            let mut renamed = principal.clone();
-            renamed.kid = kid.cloned();
-            renamed.allowed_by(&self.denied, now)?;
+        if kid != principal.kid() {
+            let renamed = kid.map(|kid| &**kid);
+            principal.allowed_as(renamed, &self.denied, now)?;
         }
         if !peer.may_bring(&issuer.name) {
             return Err(refused(Denial::IssuerNotForPeer));
         }
-        let sender = sender.sender();
+        // SECURITY: guarded by
+        // `a_stream_ends_when_its_peer_hands_over_its_client_in_another_way`.
+        let sender = peer.sender_of(then);
         let bound = issuer.rules.judge_sender(claims, sender);
         bound.map_err(refused)?;
         Ok(left)

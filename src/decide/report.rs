@@ -4,7 +4,7 @@
 //! `enforce = "report"`, or the [`Leave`] that `check` gives for watched issuers. It carries the reason
 //! with it, so that it cannot pass for an allowed request; and no principal, unless one was proven.
 
-use super::{Goal, Permit, Policy, TokenWay, Way};
+use super::{Goal, PeerWay, Permit, Policy, TokenWay, Way};
 use crate::accept::Peer;
 use crate::check::{Leave, Principal, Refusal};
 use crate::model::Denial;
@@ -73,8 +73,9 @@ impl Policy {
     ) -> bool {
         match self.find(permit.goal.asked.clone()) {
             Ok(Way::Token(TokenWay(goal))) => goal.report(peer, refusal.denial, leave).is_ok(),
-            // It needs no token by now.
-            Ok(Way::Peer(_)) => true,
+            // SECURITY: it needs no token by now, and its peer may still be none of the route's. Guarded
+            // by `what_lost_its_token_goes_on_where_none_is_needed_for_peers_that_are_let_in_there`.
+            Ok(Way::Peer(PeerWay(goal))) => goal.judge_or_report(peer, None).is_ok(),
             Err(_) => false,
         }
     }

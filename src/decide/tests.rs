@@ -96,6 +96,7 @@ impl Bench {
             policy: &policy.value,
             on: ConnectionId::for_test(0),
             now: NOW,
+            room: true,
         };
         go_on(unspent, last)
     }
@@ -208,6 +209,28 @@ fn what_passed_in_report_mode_is_refused_once_that_ends() {
     assert_eq!(again(&route("/**", "enforce = \"report\"")), Ok(()));
     assert_eq!(again(&route("/**", "")), Err(Denial::TokenExpired));
     assert_eq!(again(""), Err(Denial::TokenExpired));
+}
+
+#[test]
+fn what_lost_its_token_goes_on_where_none_is_needed_for_peers_that_are_let_in_there() {
+    let bench = Bench::new();
+    let before = bench.policy(&route("/**", ""));
+    let permit = bench.permit(&before, "/feed", &["users"]).unwrap();
+    let refusal = Refusal::of(permit.principal(), Denial::TokenExpired);
+    for (more, goes_on) in [
+        ("", false),
+        ("require = \"peer\"", true),
+        ("require = \"peer\"\npeers = [\"front\"]", true),
+        ("require = \"peer\"\npeers = [\"partner\"]", false),
+        (
+            "require = \"peer\"\npeers = [\"partner\"]\nenforce = \"report\"",
+            true,
+        ),
+    ] {
+        let policy = bench.policy(&route("/feed", more));
+        let again = policy.report_again(&permit, &peer(), &refusal, None);
+        assert_eq!(again, goes_on, "{more}");
+    }
 }
 
 #[test]

@@ -90,7 +90,8 @@ impl Answer {
             | D::IssuerNotForPeer
             | D::RoutePeerRefused
             | D::RouteIssuerRefused
-            | D::ClaimUnmet => Self::new(S::FORBIDDEN, DENIED),
+            | D::ClaimUnmet
+            | D::IdentityUnforwardable => Self::new(S::FORBIDDEN, DENIED),
             D::ScopeMissing => Self::new(S::FORBIDDEN, DENIED).challenge(INSUFFICIENT_SCOPE),
             D::RequestMalformed => Self::new(S::BAD_REQUEST, "sidegate; error=http_protocol_error"),
             D::ClientCertMalformed | D::PathAmbiguous => Self::new(S::BAD_REQUEST, DENIED),
@@ -136,9 +137,6 @@ impl Answer {
                 "sidegate; error=proxy_internal_error",
             )
             .retry_after(5),
-            D::IdentityUnforwardable => {
-                Self::new(S::FORBIDDEN, "sidegate; error=http_request_denied")
-            }
             D::RequestLimit => Self::new(
                 S::SERVICE_UNAVAILABLE,
                 "sidegate; error=connection_limit_reached",
@@ -152,11 +150,6 @@ impl Answer {
             D::UpstreamTooSlow => {
                 Self::new(S::GATEWAY_TIMEOUT, "sidegate; error=http_response_timeout")
             }
-            D::Stopping => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "sidegate; error=destination_unavailable",
-            )
-            .retry_after(1),
         }
     }
 

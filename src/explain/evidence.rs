@@ -7,7 +7,9 @@ use super::facts::{Facts, expected_issuer};
 use super::steps::Check;
 use super::words::{about, date, list, quoted};
 use super::{certificate, route, seen};
-use crate::settings::{AudienceRule, Maker, PathSettings, SenderRule, SubjectRule, TokenForm};
+use crate::settings::{
+    AudienceRule, CertificateForm, Maker, PathSettings, SenderRule, SubjectRule, TokenForm,
+};
 
 /// What a check compares.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -186,7 +188,7 @@ fn claims_form(facts: &Facts<'_>) -> Evidence {
     let claims = facts.token().and_then(|token| token.claims.as_ref());
     said(
         claims.map_or_else(|| "no JSON object".to_owned(), |all| list(all.keys())),
-        "one JSON object without repeated members; iss, sub, jti texts; aud texts; exp, nbf, iat \
+        "one JSON object without repeated members; iss, sub, jti, sid texts; aud texts; exp, nbf, iat \
          seconds",
     )
 }
@@ -321,7 +323,12 @@ fn identity(facts: &Facts<'_>) -> Evidence {
         let value = String::from_utf8_lossy(value.as_bytes());
         format!("{name}: {}", quoted(&value))
     });
-    let names = list(headers.iter().map(|(name, _)| name.as_str()));
+    let forms = facts.settings.identity.client_cert.iter();
+    let forms = forms.map(|form| match form {
+        CertificateForm::ClientCert => "client-cert",
+        CertificateForm::Xfcc => "x-forwarded-client-cert",
+    });
+    let names = list(headers.iter().map(|(name, _)| name.as_str()).chain(forms));
     said(
         told.collect::<Vec<_>>().join(", "),
         format!("{names}, each at most 8 KiB"),

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::seen::{Found, Seen, found};
 use super::words;
-use crate::accept::Peer;
 use crate::accept::certificate::Certificate;
+use crate::accept::{Peer, Revocation};
 use crate::jwks::ShownKey;
 use crate::model::Timestamp;
 use crate::observe::Known;
@@ -35,6 +35,8 @@ pub(super) struct Facts<'a> {
     pub(super) chain: Vec<Certificate>,
     /// What the TLS library said of the chain.
     pub(super) cause: Option<String>,
+    /// Which word of the revocation lists it was.
+    pub(super) revocation: Option<Revocation>,
     /// What the decision noted.
     pub(super) known: Known,
     pub(super) peer: Option<Peer>,
@@ -62,6 +64,7 @@ impl<'a> Facts<'a> {
             client_ca,
             chain,
             cause: None,
+            revocation: None,
             known: Known::default(),
             peer: None,
             request,

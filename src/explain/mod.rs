@@ -131,7 +131,9 @@ pub fn explain(question: Question<'_>) -> Report {
         .map_or_else(Vec::new, |issuer| judgement.shown_keys(&issuer.name));
     let failed = verdict.denial().map(|denial| (Check::of(denial), denial));
     let signed = Check::Signature.place();
-    if failed.is_none_or(|(check, _)| check.is_some_and(|check| check.place() > signed)) {
+    // Where no token is asked for, none was looked at.
+    let reached = failed.is_none_or(|(check, _)| check.is_some_and(|it| it.place() > signed));
+    if reached && facts.needs_token() {
         facts.trust = Trust::Signed;
     }
     Report {
@@ -150,6 +152,7 @@ fn decide(question: &Question<'_>, facts: &mut Facts<'_>) -> Verdict {
         Ok(peer) => peer,
         Err(rejected) => {
             facts.cause = rejected.cause;
+            facts.revocation = rejected.revocation;
             facts.known.deny_line = rejected.deny_line.map(Line::number);
             return Verdict::Refused(rejected.denial);
         }
@@ -165,19 +168,22 @@ fn decide(question: &Question<'_>, facts: &mut Facts<'_>) -> Verdict {
     let on = ConnectionId::NONE;
     let judged = question
         .judge
-        .judge(request, policy, (peer, on), now, &mut facts.known);
+        .judge(request, policy, (peer, on), (now, true), &mut facts.known);
     match judged.verdict {
-        Ok(permit) => match permit.reported() {
-            Some(denial) => Verdict::WouldRefuse(denial),
-            // What the service would be told can still be too much.
-            None => match policy.value.headers.identity(permit.principal()) {
-                Ok(told) => {
+        Ok(permit) => {
+            // What the service would be told can still be too much, also in report mode.
+            let leaf = question.chain.first().map_or(&[][..], |der| der.as_ref());
+            let own = (facts.chain.first().cloned().unwrap_or_default(), leaf);
+            let headers = &policy.value.headers;
+            let told = headers.told(permit.principal(), (&own.0, own.1));
+            match (told, permit.reported()) {
+                (Err(denial), _) => Verdict::Refused(denial),
+                (Ok(told), reported) => {
                     facts.told = told;
-                    Verdict::Allowed
+                    reported.map_or(Verdict::Allowed, Verdict::WouldRefuse)
                 }
-                Err(denial) => Verdict::Refused(denial),
-            },
-        },
+            }
+        }
         Err(denial) => Verdict::Refused(denial),
     }
 }
@@ -205,6 +211,13 @@ fn steps(failed: Option<(Option<Check>, Denial)>, facts: &Facts<'_>) -> Vec<Step
         }
     };
     Check::ALL.into_iter().enumerate().map(step).collect()
+}
+
+/// The key that a token names, unverified.
+#[must_use]
+pub fn kid_of(token: &str) -> Option<String> {
+    let seen = seen::Seen::of(token);
+    Some(seen.in_header("kid")?.as_str()?.to_owned())
 }
 
 /// Puts a token where an issuer looks for it: where the one whose `iss` it says does, else the one of

@@ -186,8 +186,7 @@ impl Check {
             | D::RequestLimit
             | D::UpstreamUnavailable
             | D::UpstreamFailed
-            | D::UpstreamTooSlow
-            | D::Stopping => return None,
+            | D::UpstreamTooSlow => return None,
         })
     }
 

@@ -99,11 +99,24 @@ pub(super) fn claim(value: Option<&Value>) -> String {
             let text = value.to_string();
             let cut = text.char_indices().nth(SHOWN).map(|(at, _)| at);
             match cut.and_then(|at| text.get(..at)) {
-                Some(start) => format!("{start}... ({} bytes)", text.len()),
-                None => text,
+                Some(start) => format!("{}... ({} bytes)", visible(start), text.len()),
+                None => visible(&text),
             }
         }
     }
+}
+
+/// What could break a line, move a cursor or turn the direction of writing, escaped; JSON leaves most
+/// of it as it is.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => out.push(c),
+            _ => out.extend(c.escape_debug()),
+        }
+    }
+    out
 }
 
 /// How two texts that are compared whole differ, where the difference is a known trap.
@@ -151,6 +164,22 @@ impl Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_a_claim_reaches_the_terminal_as_a_command() {
+        let wild = "\u{7f}\u{9b}31m\u{202e}\u{2066}\u{1b}]0;x\u{7}\u{2028}";
+        for value in [
+            serde_json::json!(wild),
+            serde_json::json!([wild]),
+            serde_json::json!({ wild: [{ "a": wild }] }),
+        ] {
+            let shown = claim(Some(&value));
+            let plain = |c: char| c == ' ' || c.is_ascii_graphic();
+            assert!(shown.chars().all(plain), "{shown:?}");
+        }
+        let list = serde_json::json!(["it's", "a\"b", "José"]);
+        assert_eq!(claim(Some(&list)), r#"["it's","a\"b","José"]"#);
+    }
 
     #[test]
     fn a_moment_is_a_number_a_date_and_a_distance() {

@@ -1,22 +1,24 @@
 //! The bodies of an exchange, streamed frame by frame in both directions and never collected.
 //!
-//! The request body stops at its size limit and its deadlines. Both drop the trailers that a caller
-//! may not set. The response body gives the upstream connection back when it has ended cleanly.
+//! The request body stops at its size limit and its deadlines. Both drop trailers that speak of one
+//! connection, and the request's those that a caller may not set. The response body gives the upstream
+//! connection back when it has ended cleanly.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::Room;
 use super::exchange::{Exchange, Expired, IdleTimer, Side};
 use super::hop;
 use super::pool::Lease;
 use super::spoof::OursAlone;
-use crate::accept::{InFlight, linger};
+use crate::accept::{InFlight, linger, stalled};
 use crate::model::Denial;
 
 /// Why a body broke off.
@@ -34,6 +36,18 @@ pub enum BodyError {
     /// It would not be let in any more.
     #[error("not allowed any more: {}", .0.code())]
     Ended(Denial),
+}
+
+impl BodyError {
+    fn cut(expired: Expired, exchange: &Exchange) -> Self {
+        match expired {
+            Expired::Time => Self::TooSlow,
+            Expired::Right(denial) => {
+                exchange.tell_cut();
+                Self::Ended(denial)
+            }
+        }
+    }
 }
 
 /// What goes to the upstream.
@@ -55,6 +69,18 @@ pub(super) struct Rest {
     pub(super) in_flight: InFlight,
     /// The caller only announced the body (`Expect`) and was not asked for it yet.
     pub(super) announced: bool,
+}
+
+impl Rest {
+    /// Reads on, if the caller would lose its answer otherwise and was asked for the body.
+    pub(super) fn read_on(rest: Option<Self>, incoming: Incoming) {
+        if let Some(rest) = rest
+            && !rest.announced
+            && !incoming.is_end_stream()
+        {
+            linger::read_on(incoming, rest.in_flight);
+        }
+    }
 }
 
 impl RequestBody {
@@ -93,8 +119,15 @@ impl RequestBody {
         self.incoming.is_none().then_some(empty)
     }
 
+    fn cut(&self, expired: Expired) -> BodyError {
+        if expired == Expired::Time {
+            self.exchange.request_is_too_slow();
+        }
+        BodyError::cut(expired, &self.exchange)
+    }
+
     fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
-        self.exchange.moved();
+        self.exchange.moved().map_err(|expired| self.cut(expired))?;
         let frame = match frame.into_data() {
             Ok(data) => {
                 if let Some(left) = &mut self.left {
@@ -106,16 +139,12 @@ impl RequestBody {
                 }
                 Frame::data(data)
             }
-            Err(frame) => frame.into_trailers().map_or_else(
-                |other| other,
-                |mut trailers| {
-                    hop::remove(&mut trailers);
-                    // SECURITY: many servers merge trailers into the headers. Guarded by
-                    // `an_identity_header_sent_as_a_trailer_is_removed`.
-                    self.ours.remove_from_trailers(&mut trailers);
-                    Frame::trailers(trailers)
-                },
-            ),
+            Err(frame) => with_trailers(frame, |trailers| {
+                hop::remove(trailers);
+                // SECURITY: many servers merge trailers into the headers. Guarded by
+                // `an_identity_header_sent_as_a_trailer_is_removed`.
+                self.ours.remove_from_trailers(trailers);
+            }),
         };
         // With a `Content-Length` nobody asks again after the last byte.
         if self.incoming.as_ref().is_some_and(Body::is_end_stream) {
@@ -155,16 +184,7 @@ impl Body for RequestBody {
             }
             Poll::Pending => {
                 let expired = ready!(this.timer.poll_expired(&this.exchange, Side::Request, cx));
-                Poll::Ready(Some(Err(match expired {
-                    Expired::Time => {
-                        this.exchange.request_is_too_slow();
-                        BodyError::TooSlow
-                    }
-                    Expired::Right(denial) => {
-                        this.exchange.tell_cut();
-                        BodyError::Ended(denial)
-                    }
-                })))
+                Poll::Ready(Some(Err(this.cut(expired))))
             }
         }
     }
@@ -183,14 +203,22 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         // The upstream answered early, failed, or the limit was met: the caller may still be sending.
-        let (Some(incoming), Some(rest)) = (self.incoming.take(), self.rest.take()) else {
-            return;
-        };
         let too_slow = self.exchange.cut() == Some(Denial::RequestTooSlow);
-        if !rest.announced && !too_slow && !incoming.is_end_stream() {
-            linger::read_on(incoming, rest.in_flight);
+        if let Some(incoming) = self.incoming.take().filter(|_| !too_slow) {
+            Rest::read_on(self.rest.take(), incoming);
         }
     }
+}
+
+/// A frame of trailers with these changed; any other as it is.
+fn with_trailers(frame: Frame<Bytes>, change: impl FnOnce(&mut HeaderMap)) -> Frame<Bytes> {
+    frame.into_trailers().map_or_else(
+        |other| other,
+        |mut trailers| {
+            change(&mut trailers);
+            Frame::trailers(trailers)
+        },
+    )
 }
 
 /// What goes back to the caller. Holds the request's share of every limit until its last byte.
@@ -214,7 +242,7 @@ struct Streamed {
     exchange: Arc<Exchange>,
     timer: IdleTimer,
     lease: Option<Lease>,
-    _request: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl AnswerBody {
@@ -231,7 +259,7 @@ impl AnswerBody {
         incoming: Incoming,
         exchange: Arc<Exchange>,
         lease: Lease,
-        request: OwnedSemaphorePermit,
+        room: Room,
         in_flight: InFlight,
     ) -> Self {
         let mut streamed = Streamed {
@@ -239,7 +267,7 @@ impl AnswerBody {
             exchange,
             timer: IdleTimer::default(),
             lease: Some(lease),
-            _request: request,
+            _room: room,
         };
         if streamed.incoming.is_end_stream() {
             streamed.done();
@@ -273,10 +301,16 @@ impl Streamed {
         }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                self.exchange.moved();
+                // Hours may have passed since it was last asked for.
+                if let Err(expired) = self.exchange.moved() {
+                    return Poll::Ready(Some(Err(BodyError::cut(expired, &self.exchange))));
+                }
                 if self.incoming.is_end_stream() {
                     self.done();
                 }
+                let frame = with_trailers(frame, |trailers| {
+                    hop::remove(trailers);
+                });
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -289,13 +323,7 @@ impl Streamed {
             }
             Poll::Pending => {
                 let expired = ready!(self.timer.poll_expired(&self.exchange, Side::Response, cx));
-                Poll::Ready(Some(Err(match expired {
-                    Expired::Time => BodyError::TooSlow,
-                    Expired::Right(denial) => {
-                        self.exchange.tell_cut();
-                        BodyError::Ended(denial)
-                    }
-                })))
+                Poll::Ready(Some(Err(BodyError::cut(expired, &self.exchange))))
             }
         }
     }
@@ -309,7 +337,7 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.content {
+        let polled = match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(
                 bytes
                     .take()
@@ -317,7 +345,9 @@ impl Body for AnswerBody {
                     .map(|b| Ok(Frame::data(b))),
             ),
             Content::Streamed(streamed) => streamed.poll_frame(cx),
-        }
+        };
+        stalled::asked(polled.is_pending());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

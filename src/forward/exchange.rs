@@ -69,12 +69,23 @@ impl Exchange {
         }
     }
 
-    /// A byte of either body moved.
-    pub(super) fn moved(self: &Arc<Self>) {
+    /// A byte of either body has come.
+    ///
+    /// # Errors
+    ///
+    /// Why it must not go on. Whoever takes nothing for hours has nobody ask for it meanwhile.
+    pub(super) fn moved(self: &Arc<Self>) -> Result<(), Expired> {
         let age = self.started.elapsed();
         let now = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         self.moved.store(now, Ordering::Relaxed);
         self.guard_at(age);
+        if let Some(refusal) = self.ended() {
+            return Err(Expired::Right(refusal.denial));
+        }
+        if self.whole.is_some_and(|whole| whole <= age) {
+            return Err(Expired::Time);
+        }
+        Ok(())
     }
 
     /// For whom and where it runs.
@@ -90,6 +101,10 @@ impl Exchange {
     /// Begins to look after the warrant of an exchange of this age, if it is old enough.
     pub(super) fn guard_at(self: &Arc<Self>, age: Duration) {
         if age < LONG || self.guarded.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Err(refusal) = self.warrant.judge() {
+            self.end_for(refusal);
             return;
         }
         let warrant = self.warrant.clone();

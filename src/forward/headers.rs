@@ -14,6 +14,7 @@ use super::hop::{self, Asked};
 use super::identity::{self, header_value};
 use super::spoof::OursAlone;
 use crate::accept::Connection;
+use crate::accept::certificate::Certificate;
 use crate::check::Principal;
 use crate::deny::REQUEST_ID;
 use crate::model::{ClaimPath, Denial, client_cert};
@@ -110,6 +111,24 @@ impl HeaderRules {
         }
         Ok(told)
     }
+
+    /// What the service is told of the principal and of the peer's certificate, for whoever asks
+    /// without a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Denial::IdentityUnforwardable`]
+    pub fn told(
+        &self,
+        principal: Option<&Principal>,
+        (certificate, der): (&Certificate, &[u8]),
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Denial> {
+        let mut told = self.identity(principal)?;
+        for form in &self.client_cert {
+            told.push((field(*form), written(*form, certificate, der)?));
+        }
+        Ok(told)
+    }
 }
 
 /// The field that tells the certificate of the peer, who proved in the handshake that it is his.
@@ -117,15 +136,25 @@ fn certificate(
     form: CertificateForm,
     connection: &Connection,
 ) -> Result<(HeaderName, HeaderValue), Denial> {
+    let write = || written(form, connection.certificate(), connection.leaf());
+    Ok((field(form), connection.told(form, write)?))
+}
+
+const fn field(form: CertificateForm) -> HeaderName {
     match form {
-        CertificateForm::ClientCert => {
-            let value = client_cert::byte_sequence(connection.leaf());
-            identity::bounded(&value).map(|value| (CLIENT_CERT, value))
-        }
-        CertificateForm::Xfcc => {
-            let element = identity::hop(connection.certificate(), connection.leaf());
-            identity::bounded(&element.write()).map(|value| (X_FORWARDED_CLIENT_CERT, value))
-        }
+        CertificateForm::ClientCert => CLIENT_CERT,
+        CertificateForm::Xfcc => X_FORWARDED_CLIENT_CERT,
+    }
+}
+
+fn written(
+    form: CertificateForm,
+    certificate: &Certificate,
+    der: &[u8],
+) -> Result<HeaderValue, Denial> {
+    match form {
+        CertificateForm::ClientCert => identity::bounded(&client_cert::byte_sequence(der)),
+        CertificateForm::Xfcc => identity::bounded(&identity::hop(certificate, der).write()),
     }
 }
 
@@ -143,7 +172,12 @@ fn mark(head: &mut http::request::Parts, origin: Origin<'_>) {
         headers.insert(X_FORWARDED_HOST, host);
     }
     // RFC 9110 7.6.3: required of a gateway.
-    append(headers, VIA, via(head.version));
+    let via = via(head.version);
+    if headers.contains_key(VIA) {
+        append(headers, VIA, via);
+    } else {
+        headers.insert(VIA, HeaderValue::from_static(via));
+    }
     if let Ok(id) = HeaderValue::from_str(origin.request_id) {
         headers.insert(REQUEST_ID, id);
     }

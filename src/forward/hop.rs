@@ -1,13 +1,26 @@
 //! What belongs to one connection only and is never passed on (RFC 9110 7.6.1), in both directions.
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// All that [`remove`] reads or removes by name.
+static HOP_BY_HOP: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    HTTP2_SETTINGS,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// What the hop-by-hop fields of a request asked for, read before they were removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -18,33 +31,27 @@ pub(super) struct Asked {
     pub(super) trailers: bool,
 }
 
-/// Removes the hop-by-hop fields and those that `Connection` names.
+/// Removes the hop-by-hop fields and those that `Connection` names; never the `Host`, by which the
+/// request was judged and which the service must see as well (RFC 9110 7.6.1 has no sender name it).
 ///
 /// SECURITY: this runs before any field of ours is set. Otherwise a caller could write
 /// `Connection: x-auth-subject` and have the proof removed again. Guarded by
 /// `a_field_named_by_connection_is_removed_before_ours_are_set`.
 pub(super) fn remove(headers: &mut HeaderMap) -> Asked {
+    // Most heads have none: one look at the names that are there is cheaper than one for each of these.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return Asked::default();
+    }
     let asked = read(headers);
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(tokens)
         .filter_map(|name| HeaderName::from_bytes(name).ok())
+        // SECURITY: guarded by `a_host_that_connection_names_stays`.
+        .filter(|name| name != HOST)
         .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        HTTP2_SETTINGS,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
     asked
@@ -109,6 +116,13 @@ mod tests {
         ]);
         assert_eq!(remove(&mut map), Asked::default());
         assert_eq!(map, headers(&[("x-three", "3")]));
+    }
+
+    #[test]
+    fn a_host_that_connection_names_stays() {
+        let mut map = headers(&[("connection", "Host, x-one"), ("host", "a"), ("x-one", "1")]);
+        remove(&mut map);
+        assert_eq!(map, headers(&[("host", "a")]));
     }
 
     #[test]

@@ -17,9 +17,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::EXPECT;
+use http::header::{EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -57,6 +57,12 @@ pub struct Place {
     pub in_flight: InFlight,
 }
 
+/// The share of one request in `limits.requests`.
+#[derive(Debug)]
+pub struct Room {
+    _share: OwnedSemaphorePermit,
+}
+
 impl Forwarder {
     /// A forwarder with an empty pool. Nothing connects before the first request.
     #[must_use]
@@ -80,6 +86,13 @@ impl Forwarder {
         });
     }
 
+    /// Room for one more request, if there is some.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        let room = Arc::clone(&self.requests).try_acquire_owned();
+        room.ok().map(|share| Room { _share: share })
+    }
+
     /// Passes one request on and returns the head of the answer, with a body that streams for as
     /// long as `authority` would let it in again.
     ///
@@ -89,31 +102,35 @@ impl Forwarder {
     pub async fn forward(
         &self,
         request: Request<Incoming>,
-        permit: Permit,
+        (permit, room): (Permit, Room),
         authority: &Arc<dyn Authority>,
         rules: &HeaderRules,
         origin: Origin<'_>,
         place: Place,
     ) -> Result<Response<AnswerBody>, Denial> {
-        let Ok(room) = Arc::clone(&self.requests).try_acquire_owned() else {
-            linger::linger(request, place.in_flight);
-            return Err(Denial::RequestLimit);
-        };
         let mut request = request;
         let caller = hyper::upgrade::on(&mut request);
         let linger = linger::needed(&request).then(|| place.in_flight.another());
         let announced = request.headers().contains_key(EXPECT);
         let (mut head, incoming) = request.into_parts();
-        let asked = rules.apply(&mut head, permit.principal(), origin, &place.connection)?;
-        let websocket = upgrade::prepare(&mut head, asked)?;
-        // A WebSocket is HTTP/1.1 also where everything else is h2c: servers that speak both tell
-        // them apart by the first bytes.
-        let protocol = match websocket {
-            Some(_) => UpstreamProtocol::Http1,
-            None => self.pool.settings().protocol,
+        let rest = linger.map(|in_flight| Rest {
+            in_flight,
+            announced,
+        });
+        let told = (rules, origin);
+        let (websocket, protocol) = match self.address(&mut head, &permit, told, &place) {
+            Ok(addressed) => addressed,
+            Err(denial) => {
+                Rest::read_on(rest, incoming);
+                return Err(denial);
+            }
         };
-        headers::address(&mut head, permit.target(), asked, protocol)?;
-
+        let says_its_length = incoming.size_hint().exact().is_some();
+        if protocol == UpstreamProtocol::Http1 && !says_its_length && !incoming.is_end_stream() {
+            // Without a word hyper takes a GET for one without a body, and drops it.
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(TRANSFER_ENCODING, chunked);
+        }
         let Place {
             connection,
             in_flight,
@@ -125,17 +142,13 @@ impl Forwarder {
             request_id: Arc::clone(origin.request_id),
         };
         let exchange = Arc::new(Exchange::begin(&self.timeouts, warrant));
-        // An extended CONNECT's body is the stream that `caller` hands over.
-        let limit = if websocket.is_some() {
-            None
-        } else {
-            self.body_limit
-        };
-        let rest = linger.map(|in_flight| Rest {
-            in_flight,
-            announced,
-        });
-        let body = RequestBody::new(incoming, Arc::clone(&exchange), limit, rules.ours(), rest);
+        let body = RequestBody::new(
+            incoming,
+            Arc::clone(&exchange),
+            self.body_limit,
+            rules.ours(),
+            rest,
+        );
         let sending = self.send(Request::from_parts(head, body), protocol, &exchange);
         let (mut response, lease) = self.before_deadline(sending, &exchange).await?;
         self.metrics.upstream_answered(exchange.age());
@@ -151,6 +164,26 @@ impl Forwarder {
         exchange.answered();
         Ok(response
             .map(|incoming| AnswerBody::streamed(incoming, exchange, lease, room, in_flight)))
+    }
+
+    /// Gives the head of a request the form that the upstream is to see, in the protocol for it.
+    fn address(
+        &self,
+        head: &mut http::request::Parts,
+        permit: &Permit,
+        (rules, origin): (&HeaderRules, Origin<'_>),
+        place: &Place,
+    ) -> Result<(Option<upgrade::Kind>, UpstreamProtocol), Denial> {
+        let asked = rules.apply(head, permit.principal(), origin, &place.connection)?;
+        let websocket = upgrade::prepare(head, asked)?;
+        // A WebSocket is HTTP/1.1 also where everything else is h2c: servers that speak both tell
+        // them apart by the first bytes.
+        let protocol = match websocket {
+            Some(_) => UpstreamProtocol::Http1,
+            None => self.pool.settings().protocol,
+        };
+        headers::address(head, permit.target(), asked, protocol)?;
+        Ok((websocket, protocol))
     }
 
     /// Sends, and sends again where a kept-alive connection had gone stale and nothing can happen
@@ -244,7 +277,7 @@ impl Forwarder {
         mut response: Response<Incoming>,
         caller: hyper::upgrade::OnUpgrade,
         warrant: Warrant,
-        (in_flight, permit): (InFlight, OwnedSemaphorePermit),
+        (in_flight, room): (InFlight, Room),
     ) -> Response<AnswerBody> {
         let upstream = hyper::upgrade::on(&mut response);
         let again = in_flight.another();
@@ -254,7 +287,7 @@ impl Forwarder {
             upstream,
             idle,
             warrant,
-            (again, permit),
+            (again, room),
         ));
         response.map(|_| AnswerBody::whole(bytes::Bytes::new(), in_flight))
     }

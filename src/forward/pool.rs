@@ -127,7 +127,8 @@ impl Pool {
                 return Ok((sender, Freshness::Reused));
             }
         }
-        let sender = self.connect(protocol).await?;
+        // Boxed: few requests open a connection, and all of them would carry the room for it.
+        let sender = Box::pin(self.connect(protocol)).await?;
         self.metrics.upstream_connection(false);
         Ok((sender, Freshness::New))
     }
@@ -137,6 +138,9 @@ impl Pool {
             let Idle { mut sender, since } = locked(&self.idle).pop()?;
             if since.elapsed() >= self.settings.idle_timeout || sender.is_closed() {
                 continue;
+            }
+            if sender.is_ready() {
+                return Some(Sender::Http1(sender));
             }
             // Its task may not have noticed yet that the last response ended; this waits for that
             // one turn of the task, and fails if the upstream closed meanwhile.

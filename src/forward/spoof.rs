@@ -12,7 +12,7 @@ use crate::settings::{HeaderPattern, IdentitySettings, IssuerSettings, TokenPlac
 /// Names and starts of names, folded.
 #[derive(Debug)]
 pub(super) struct OursAlone {
-    names: HashSet<String>,
+    names: HashSet<String, ahash::RandomState>,
     prefixes: Vec<String>,
     /// The headers in which tokens stand: judged there, and nowhere else.
     tokens: HashSet<String>,
@@ -40,7 +40,7 @@ impl OursAlone {
     /// of the judged one: a companion is a lie whichever issuer's token stands beside it.
     pub(super) fn build(identity: &IdentitySettings, issuers: &[IssuerSettings]) -> Self {
         let mut built = Self {
-            names: HashSet::new(),
+            names: HashSet::default(),
             prefixes: Vec::new(),
             tokens: HashSet::new(),
         };

@@ -57,6 +57,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const MERCY: Duration = Duration::from_millis(500);
 
 impl Warrant {
+    /// Judges the exchange now. One of a peer that goes is let alone: see [`ended_with_mercy`].
+    ///
+    /// # Errors
+    ///
+    /// Why it would not be let in any more.
+    ///
+    /// [`ended_with_mercy`]: Self::ended_with_mercy
+    pub(super) fn judge(&self) -> Result<(), Refusal> {
+        let judged = self.authority.judge_again(&self.permit, &self.connection);
+        match judged {
+            Err(refusal) if refusal.denial.stage() != Stage::Tls => Err(refusal),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Completes when the exchange would not be let in any more. Cancel-safe.
     pub(super) async fn ended(&self) -> Refusal {
         loop {

@@ -46,10 +46,13 @@ impl From<Result<Permit, Denial>> for Judged {
 
 impl Judged {
     /// The same, where no key could be fetched: that is nobody's fault but ours. What is only watched
-    /// goes on.
+    /// goes on, and another reason stands.
     #[must_use]
     pub fn without_keys(self) -> Self {
-        let verdict = self.verdict.map_err(|_| Denial::KeysUnavailable);
+        let verdict = self.verdict.map_err(|denial| match self.missing {
+            Some(_) => Denial::KeysUnavailable,
+            None => denial,
+        });
         verdict.into()
     }
 }
@@ -67,13 +70,14 @@ impl Judge {
 
     /// The decision about what a peer sent on a connection: message, route, token, pair, what the
     /// route asks of the pair, and the one use of a token. The first reason in this order counts. What
-    /// becomes known on the way is noted in `known`, whatever comes of it.
+    /// becomes known on the way is noted in `known`, whatever comes of it. Where there is no `room` to
+    /// pass a request on, no token is used up.
     pub fn judge<B>(
         &self,
         request: &Request<B>,
         policy: &Edition<Policy>,
         (peer, on): (Peer, ConnectionId),
-        now: Timestamp,
+        (now, room): (Timestamp, bool),
         known: &mut Known,
     ) -> Judged {
         let checked = message::check(request, &self.limits)
@@ -97,6 +101,7 @@ impl Judge {
                     policy: judgement,
                     on,
                     now,
+                    room,
                 };
                 way.permit(peer, unspent, last)
             }

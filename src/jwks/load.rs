@@ -2,6 +2,7 @@
 //! `refresh`'s.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,6 @@ use crate::file;
 use crate::model::Algorithm;
 use crate::settings::KeySource;
 
-/// What the files of keys in a directory end with; the others are somebody else's.
-const ENDINGS: [&str; 3] = ["pem", "crt", "pub"];
 /// More files of keys than any issuer has; a directory with more is the wrong one.
 const MAX_FILES: usize = 256;
 
@@ -21,18 +20,18 @@ const MAX_FILES: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadKeysError {
     /// The file cannot be read.
-    #[error("cannot read the keys in {}", .path.display())]
+    #[error("cannot read the keys in {place}")]
     Read {
         /// The file.
-        path: PathBuf,
+        place: Place,
         /// What the system said.
         source: io::Error,
     },
     /// The file is too large to be one of keys.
-    #[error("{} is larger than 1 MiB, which no set of keys is", .path.display())]
+    #[error("{place} is larger than 1 MiB, which no set of keys is")]
     TooLarge {
         /// The file.
-        path: PathBuf,
+        place: Place,
     },
     /// The directory holds more than one of keys would.
     #[error(
@@ -47,13 +46,32 @@ pub enum LoadKeysError {
     #[error("these keys are fetched, not read from a file")]
     Remote,
     /// The file does not make a ring.
-    #[error("the keys in {} cannot be used", .path.display())]
+    #[error("the keys in {place} cannot be used")]
     Unusable {
         /// The file.
-        path: PathBuf,
+        place: Place,
         /// Why.
         source: KeysError,
     },
+}
+
+/// A file as texts name it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Place {
+    /// By its path.
+    Path(PathBuf),
+    /// `keys.secret`, by the key alone. SECURITY: guarded by
+    /// `a_secret_in_the_place_of_its_path_is_never_told`: what is written there may be the secret.
+    Secret,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Secret => f.write_str("the file that keys.secret names"),
+        }
+    }
 }
 
 /// Reads the keys of one issuer from the file or directory that its settings name.
@@ -66,15 +84,17 @@ pub fn load(
     algorithms: &[Algorithm],
 ) -> Result<(KeyRing, Vec<KeyWarning>), LoadKeysError> {
     let parsed = |path: &Path, parse: fn(&[u8], &[Algorithm]) -> Parsed| {
-        parse(&read(path)?, algorithms).map_err(unusable(path))
+        let place = || Place::Path(path.to_owned());
+        parse(&read(path, place())?, algorithms).map_err(unusable(place()))
     };
     match source {
         KeySource::JwksFile(path) => parsed(path, KeyRing::from_jwks),
         KeySource::PemMapFile(path) => parsed(path, KeyRing::from_pem_map),
         KeySource::PemFile(path) => parsed(path, KeyRing::from_pem),
-        KeySource::SecretFile(path) => parsed(path, |bytes, algorithms| {
-            KeyRing::from_secret(bytes, algorithms).map(|ring| (ring, Vec::new()))
-        }),
+        KeySource::SecretFile(path) => {
+            let ring = KeyRing::from_secret(&read(path, Place::Secret)?, algorithms);
+            Ok((ring.map_err(unusable(Place::Secret))?, Vec::new()))
+        }
         KeySource::Directory(path) => directory(path, algorithms),
         KeySource::Remote(_) => Err(LoadKeysError::Remote),
     }
@@ -82,9 +102,8 @@ pub fn load(
 
 type Parsed = Result<(KeyRing, Vec<KeyWarning>), KeysError>;
 
-fn unusable(path: &Path) -> impl FnOnce(KeysError) -> LoadKeysError {
-    let path = path.to_owned();
-    |source| LoadKeysError::Unusable { path, source }
+fn unusable(place: Place) -> impl FnOnce(KeysError) -> LoadKeysError {
+    |source| LoadKeysError::Unusable { place, source }
 }
 
 /// Reads every file of keys in a directory, each under its name without the ending. One that is
@@ -97,7 +116,7 @@ fn directory(
     for entry in fs::read_dir(path).map_err(unreadable(path))? {
         let file = entry.map_err(unreadable(path))?.path();
         // Opening a pipe would wait for ever.
-        if is_of_keys(&file) && fs::metadata(&file).is_ok_and(|found| found.is_file()) {
+        if file::is_of_keys(&file) && fs::metadata(&file).is_ok_and(|found| found.is_file()) {
             files.push(file);
         }
         if files.len() > MAX_FILES {
@@ -111,10 +130,11 @@ fn directory(
     let mut warnings = Vec::new();
     for (index, file) in files.iter().enumerate() {
         let kid = file.file_stem().and_then(OsStr::to_str).unwrap_or_default();
-        match read(file) {
+        let place = || Place::Path(file.clone());
+        match read(file, place()) {
             Ok(pem) => {
                 let added = ring.add_pem(index, kid, &pem, algorithms);
-                warnings.extend(added.map_err(unusable(file))?);
+                warnings.extend(added.map_err(unusable(place()))?);
             }
             Err(_) => warnings.push(KeyWarning {
                 index,
@@ -123,29 +143,22 @@ fn directory(
             }),
         }
     }
-    ring.finish(warnings).map_err(unusable(path))
-}
-
-/// Whether a file of a directory is one of keys: not hidden, which `..data` of a mounted Secret is.
-fn is_of_keys(file: &Path) -> bool {
-    let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
-    let ending = file.extension().and_then(OsStr::to_str);
-    ending.is_some_and(|ending| ENDINGS.contains(&ending)) && !file.file_name().is_none_or(hidden)
+    ring.finish(warnings)
+        .map_err(unusable(Place::Path(path.to_owned())))
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> LoadKeysError {
-    let path = path.to_owned();
-    |source| LoadKeysError::Read { path, source }
+    let place = Place::Path(path.to_owned());
+    |source| LoadKeysError::Read { place, source }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LoadKeysError> {
+fn read(path: &Path, place: Place) -> Result<Vec<u8>, LoadKeysError> {
     let most = u64::try_from(MAX_DOCUMENT_BYTES).unwrap_or(u64::MAX);
-    let path = path.to_owned();
-    file::read(&path, most).map_err(|source| {
+    file::read(path, most).map_err(|source| {
         if source.kind() == ErrorKind::FileTooLarge {
-            LoadKeysError::TooLarge { path }
+            LoadKeysError::TooLarge { place }
         } else {
-            LoadKeysError::Read { path, source }
+            LoadKeysError::Read { place, source }
         }
     })
 }

@@ -20,7 +20,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 pub use self::algorithm::Verifier;
 pub use self::key_ring::{Candidates, KeyId, KeyRing, NoKey, ShownKey};
-pub use self::load::{LoadKeysError, load};
+pub use self::load::{LoadKeysError, Place, load};
 pub use self::public_key::KeyFault;
 
 use self::key_ring::Naming;

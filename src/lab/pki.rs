@@ -85,6 +85,8 @@ pub enum Validity {
     Expired,
     /// It begins in an hour.
     Future,
+    /// It ends in so many seconds.
+    For(u64),
 }
 
 impl Leaf {
@@ -255,6 +257,7 @@ impl Validity {
                 at(now.saturating_sub(hour)),
             ),
             Self::Future => (at(now + hour), at(now + LIFE.as_secs())),
+            Self::For(seconds) => (at(now.saturating_sub(hour)), at(now + seconds)),
         }
     }
 }

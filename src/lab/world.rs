@@ -90,6 +90,21 @@ impl World {
     ///
     /// [`WorldError`].
     pub fn create(folder: &Path, now: Timestamp) -> Result<Self, WorldError> {
+        let next_key = SigningKey::generate(Algorithm::Rs256, Some("next"))?;
+        Self::with_next_key(folder, now, next_key)
+    }
+
+    /// The same with the first issuer's next key, an RSA key for RS256, made already: it takes longer
+    /// than all the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`WorldError`].
+    pub fn with_next_key(
+        folder: &Path,
+        now: Timestamp,
+        next_key: SigningKey,
+    ) -> Result<Self, WorldError> {
         let ca = Authority::root("sidegate development CA", now)?;
         let foreign_ca = Authority::root("sidegate development CA", now)?;
         let intermediate = ca.intermediate("sidegate development CA 2")?;
@@ -110,7 +125,7 @@ impl World {
                 ..Leaf::client(FRONT)
             })?,
             key: SigningKey::generate(Algorithm::Es256, Some("current"))?,
-            next_key: SigningKey::generate(Algorithm::Rs256, Some("next"))?,
+            next_key,
             previous_key: SigningKey::generate(Algorithm::Es256, Some("previous"))?,
             partner_key: SigningKey::generate(Algorithm::EdDsa, Some("partner"))?,
             ca,

@@ -5,6 +5,19 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The wall clock as a line of the log says it: the time since 1970-01-01T00:00:00Z. A clock before
+/// that reads as zero.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "beside `Timestamp::now`, the one place that reads the wall clock"
+)]
+pub fn since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
 /// A moment in whole seconds since 1970-01-01T00:00:00Z, which is also RFC 7519's `NumericDate`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(u64);

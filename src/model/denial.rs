@@ -152,8 +152,6 @@ pub enum Denial {
     UpstreamFailed,
     /// The upstream did not connect or answer in time.
     UpstreamTooSlow,
-    /// sidegate is stopping.
-    Stopping,
 }
 
 /// Where on its way a request was refused. The `stage` label of `sidegate_refused_total`.
@@ -269,7 +267,6 @@ codes! {
     UpstreamUnavailable => Forward, "upstream_unavailable", "the upstream refused the connection";
     UpstreamFailed => Forward, "upstream_failed", "the upstream broke off or did not speak HTTP";
     UpstreamTooSlow => Forward, "upstream_too_slow", "the upstream did not connect or answer in time";
-    Stopping => Forward, "stopping", "sidegate is stopping";
 }
 
 impl Denial {

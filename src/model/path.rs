@@ -60,6 +60,10 @@ pub fn check(path: &str) -> Result<(), Ambiguous> {
 /// [`Ambiguous`] for what no form would be safe for: a hidden slash or NUL, path parameters, an
 /// escape of an escape, text that is no UTF-8, and a way above the root.
 pub fn normalise(path: &str) -> Result<Cow<'_, str>, Ambiguous> {
+    // Nearly every path: then there is nothing to build.
+    if !path.contains('%') && check(path).is_ok() {
+        return Ok(Cow::Borrowed(path));
+    }
     let rest = path.strip_prefix('/').ok_or(NO_SLASH)?;
     let mut clean = String::with_capacity(rest.len());
     let mut bytes = rest.bytes();

@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
 use super::described::{
@@ -18,13 +17,9 @@ use super::described::{
 };
 pub use super::described::{DESCRIBED, Described};
 use super::fetches::{Fetch, UnknownKid};
+use super::health::PhaseLatch;
+use super::registry::{counter, counters, gauge, gauges, histogram};
 use crate::model::{Denial, Stage, Timestamp};
-
-/// Seconds; from a cached verdict to a slow legacy service.
-const SECONDS: &[f64] = &[
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0, 2.5, 5.0, 10.0, 30.0,
-];
 
 /// Why an open connection ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,7 +28,8 @@ pub enum Closed {
     Peer,
     /// It broke.
     Error,
-    /// No request came within `timeouts.idle`.
+    /// No request came within `timeouts.idle`, or nothing was taken of an answer within
+    /// `timeouts.stream_idle`.
     Idle,
     /// A header did not arrive in time.
     Slow,
@@ -69,6 +65,7 @@ const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    pub(super) phase: PhaseLatch,
     ready: IntGauge,
     generation: IntGaugeVec,
     reloads: IntCounterVec,
@@ -131,6 +128,7 @@ impl Metrics {
                 .then(|| would_refuse.with_label_values(&labels))
         };
         Ok(Self {
+            phase: PhaseLatch::default(),
             ready: gauge(r, &READY)?,
             generation: gauges(r, &GENERATION)?,
             reloads: counters(r, &RELOADS)?,
@@ -166,16 +164,12 @@ impl Metrics {
     /// The whole exposition, in Prometheus' text format.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
+        self.ready.set(i64::from(self.phase.is_ready()));
         let mut out = Vec::with_capacity(16 * 1024);
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
             tracing::error!(%error, "metrics cannot be rendered");
         }
         out
-    }
-
-    /// `/readyz` changed its mind.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.set(i64::from(ready));
     }
 
     /// An edition of a reloadable object came into force.
@@ -193,6 +187,30 @@ impl Metrics {
     pub fn set_stale_since(&self, object: &str, since: Option<Timestamp>) {
         let since = since.map_or(0, Timestamp::unix);
         set(&self.stale_since.with_label_values(&[object]), since);
+    }
+
+    /// A reloadable object is not configured any more.
+    pub fn forget_object(&self, object: &str) {
+        // Each fails where there is none, which is what is wanted.
+        drop(self.generation.remove_label_values(&[object]));
+        drop(self.stale_since.remove_label_values(&[object]));
+        for result in ["loaded", "failed"] {
+            drop(self.reloads.remove_label_values(&[object, result]));
+        }
+    }
+
+    /// An issuer is not configured any more.
+    pub fn forget_issuer(&self, issuer: &str) {
+        drop(self.jwks_keys.remove_label_values(&[issuer]));
+        drop(self.jwks_success.remove_label_values(&[issuer]));
+        for fetch in Fetch::ALL {
+            let labels = &[issuer, fetch.code()];
+            drop(self.jwks_fetches.remove_label_values(labels));
+        }
+        for outcome in UnknownKid::ALL {
+            let labels = &[issuer, outcome.code()];
+            drop(self.jwks_unknown.remove_label_values(labels));
+        }
     }
 
     /// A certificate in use ends then.
@@ -349,39 +367,4 @@ fn inc(counter: Option<&IntCounter>) {
 
 fn set(gauge: &IntGauge, value: u64) {
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-}
-
-fn opts(metric: &Described) -> Opts {
-    Opts::new(metric.name, metric.help)
-}
-
-fn counters(registry: &Registry, metric: &Described) -> Result<IntCounterVec, prometheus::Error> {
-    let made = IntCounterVec::new(opts(metric), metric.labels)?;
-    registry.register(Box::new(made.clone()))?;
-    Ok(made)
-}
-
-fn counter(registry: &Registry, metric: &Described) -> Result<IntCounter, prometheus::Error> {
-    let made = IntCounter::with_opts(opts(metric))?;
-    registry.register(Box::new(made.clone()))?;
-    Ok(made)
-}
-
-fn gauges(registry: &Registry, metric: &Described) -> Result<IntGaugeVec, prometheus::Error> {
-    let made = IntGaugeVec::new(opts(metric), metric.labels)?;
-    registry.register(Box::new(made.clone()))?;
-    Ok(made)
-}
-
-fn gauge(registry: &Registry, metric: &Described) -> Result<IntGauge, prometheus::Error> {
-    let made = IntGauge::with_opts(opts(metric))?;
-    registry.register(Box::new(made.clone()))?;
-    Ok(made)
-}
-
-fn histogram(registry: &Registry, metric: &Described) -> Result<Histogram, prometheus::Error> {
-    let options = HistogramOpts::new(metric.name, metric.help).buckets(SECONDS.to_vec());
-    let made = Histogram::with_opts(options)?;
-    registry.register(Box::new(made.clone()))?;
-    Ok(made)
 }

@@ -5,19 +5,23 @@
 mod described;
 mod fetches;
 pub mod health;
+mod line;
 pub mod log;
 pub mod metrics;
 mod record;
 mod refusals;
+mod registry;
 mod reloads;
+mod spool;
 
 pub use fetches::{Fetch, UnknownKid};
 pub use health::{Health, Phase};
 pub use metrics::{Closed, Metrics};
 pub use record::{Known, RequestRecord};
 pub use refusals::{Refusals, RefusedConnection, RefusedRequest};
-pub use reloads::{Reloads, Told, Watched};
+pub use reloads::{KnownNames, Reloads, Told, Watched};
 
+use std::error::Error;
 use std::sync::Arc;
 
 /// Who is told of refusals: the counters and the list of the last ones.
@@ -27,4 +31,17 @@ pub struct Journal {
     pub metrics: Arc<Metrics>,
     /// The last refusals.
     pub refusals: Arc<Refusals>,
+}
+
+/// An error with all its causes, for one line.
+#[must_use]
+pub fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

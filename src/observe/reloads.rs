@@ -16,6 +16,7 @@ use crate::model::Timestamp;
 pub struct Reloads {
     objects: Arc<ArcSwap<BTreeMap<String, State>>>,
     watched: Arc<ArcSwap<Watched>>,
+    known: Arc<ArcSwap<KnownNames>>,
     metrics: Arc<Metrics>,
 }
 
@@ -35,6 +36,15 @@ pub struct Watched {
     pub issuers: Vec<Arc<str>>,
     /// Routes.
     pub routes: Vec<Arc<str>>,
+}
+
+/// Who is in the configuration in force, by name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KnownNames {
+    /// Peers.
+    pub peers: Vec<Arc<str>>,
+    /// Issuers.
+    pub issuers: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -57,6 +67,7 @@ impl Reloads {
         Self {
             objects: Arc::default(),
             watched: Arc::default(),
+            known: Arc::default(),
             metrics,
         }
     }
@@ -70,6 +81,16 @@ impl Reloads {
             generation,
             loaded: now.unix(),
             stale: None,
+        });
+    }
+
+    /// What was in force was taken back, which is an edition too. Nothing came: whatever could not be
+    /// used before still cannot.
+    pub fn taken_back(&self, object: &str, generation: u64) {
+        self.metrics.set_generation(object, generation);
+        self.change(object, |state| State {
+            generation,
+            ..state
         });
     }
 
@@ -105,6 +126,19 @@ impl Reloads {
         told
     }
 
+    /// Only these are still configured: what was told of others is over.
+    pub fn keep_only(&self, objects: &[String]) {
+        let is_over = |object: &String| !objects.contains(object);
+        for object in self.objects.load().keys().filter(|object| is_over(object)) {
+            self.metrics.forget_object(object);
+        }
+        self.objects.rcu(|all| {
+            let mut kept = BTreeMap::clone(all);
+            kept.retain(|object, _| !is_over(object));
+            kept
+        });
+    }
+
     /// This is in report mode from now on, and nothing else.
     pub fn watch_only(&self, watched: Watched) {
         self.metrics
@@ -116,9 +150,22 @@ impl Reloads {
     #[must_use]
     pub fn watched(&self) -> Value {
         let watched = self.watched.load();
-        let names = |all: &[Arc<str>]| all.iter().map(|name| Value::from(&**name)).collect();
-        let (issuers, routes): (Value, Value) = (names(&watched.issuers), names(&watched.routes));
-        json!({ "issuers": issuers, "routes": routes })
+        json!({ "issuers": names(&watched.issuers), "routes": names(&watched.routes) })
+    }
+
+    /// These are known from now on, and nobody else.
+    pub fn know_only(&self, known: KnownNames) {
+        self.known.store(Arc::new(known));
+    }
+
+    /// For `/status`: the names of all peers, and of all issuers.
+    #[must_use]
+    pub fn known(&self) -> [(&'static str, Value); 2] {
+        let known = self.known.load();
+        [
+            ("peers", names(&known.peers)),
+            ("issuers", names(&known.issuers)),
+        ]
     }
 
     /// For `/status`.
@@ -147,4 +194,8 @@ impl Reloads {
         self.objects.rcu(changed);
         self.objects.load().get(object).cloned().unwrap_or_default()
     }
+}
+
+fn names(all: &[Arc<str>]) -> Value {
+    all.iter().map(|name| Value::from(&**name)).collect()
 }

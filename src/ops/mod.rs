@@ -23,10 +23,12 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::observe::{Health, Metrics, Phase, Refusals, Reloads};
 
-/// Probes and scrapers open one connection each; a flood waits.
+/// Probes and scrapers open one connection for each request; a flood waits.
 const MAX_CONNECTIONS: usize = 64;
 /// A probe's head is one line and some fields.
 const HEADER_READ: Duration = Duration::from_secs(5);
+/// One request and its answer. Whoever does not read must not keep the probes out.
+const EXCHANGE: Duration = Duration::from_secs(10);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// The exposition format of the `prometheus` crate's encoder.
@@ -41,9 +43,9 @@ pub struct Ops {
     pub metrics: Arc<Metrics>,
     /// Behind `/status`, too: the last refusals.
     pub refusals: Arc<Refusals>,
-    /// Behind `/status`: facts that do not change while this edition runs, as JSON.
-    pub facts: Arc<serde_json::Value>,
-    /// Behind `/status`, too: the editions in force, and those that could not be.
+    /// Behind `/status`: facts that do not change while the process runs.
+    pub facts: Arc<serde_json::Map<String, serde_json::Value>>,
+    /// Behind `/status`, too: who is known, the editions in force, and those that could not be.
     pub reloads: Reloads,
 }
 
@@ -109,11 +111,14 @@ impl Ops {
                 });
                 let served = http1::Builder::new()
                     .timer(TokioTimer::new())
+                    .keep_alive(false)
                     .header_read_timeout(HEADER_READ)
                     .max_header_size(16 * 1024)
                     .serve_connection(TokioIo::new(socket), answer);
-                if let Err(error) = served.await {
-                    tracing::debug!(%error, "admin connection ended");
+                match tokio::time::timeout(EXCHANGE, served).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "admin connection ended"),
+                    Err(_) => tracing::debug!("admin connection took too long"),
                 }
                 drop(permit);
             });
@@ -161,11 +166,17 @@ impl Ops {
             Phase::Stopping => "stopping",
         };
         let (refusals, connections) = self.refusals.shown();
+        let mut facts = serde_json::Map::clone(&self.facts);
+        facts.extend(
+            self.reloads
+                .known()
+                .map(|(key, names)| (key.to_owned(), names)),
+        );
         format!(
             "{:#}\n",
             serde_json::json!({
                 "phase": phase,
-                "facts": *self.facts,
+                "facts": facts,
                 "objects": self.reloads.shown(),
                 "report_mode": self.reloads.watched(),
                 "refusals": refusals,

@@ -78,6 +78,8 @@ pub struct Asking {
     waiting: Semaphore,
     /// Hashes of names, keyed by chance so that nobody can aim at another's, and until when.
     unknown: Cache<u64, Duration>,
+    /// Of those that are documents of their own, the ones whose last fetch failed.
+    failed: Cache<u64, ()>,
     hasher: ahash::RandomState,
     began: Instant,
     metrics: Arc<Metrics>,
@@ -91,7 +93,20 @@ pub(super) struct State {
     answered: u64,
     /// Whether the last one was not.
     failing: bool,
+    /// When the last one was: until then at least, the keys were the issuer's.
+    confirmed: Option<Instant>,
+    /// Whether nobody fetches any more.
+    over: bool,
     bucket: Bucket,
+}
+
+/// A place among those who wait.
+#[derive(Clone, Copy, Debug)]
+struct Joined {
+    /// How many fetches were answered before.
+    before: u64,
+    /// Whether the fetch begins after this.
+    causes: bool,
 }
 
 impl Asking {
@@ -100,6 +115,7 @@ impl Asking {
         keys: Reader<Option<KeyRing>>,
         pace: Pace,
         kind: Kind,
+        confirmed: Option<Instant>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let burst = match kind {
@@ -110,6 +126,8 @@ impl Asking {
             wanted: Vec::new(),
             answered: 0,
             failing: false,
+            confirmed,
+            over: false,
             bucket: Bucket::new(burst, pace.cooldown),
         });
         Self {
@@ -120,6 +138,7 @@ impl Asking {
             state,
             waiting: Semaphore::new(MOST_WAITING),
             unknown: Cache::new(MOST_UNKNOWN),
+            failed: Cache::new(MOST_UNKNOWN),
             hasher: ahash::RandomState::new(),
             began: Instant::now(),
             metrics,
@@ -130,12 +149,11 @@ impl Asking {
     pub async fn ask(&self, kid: &str) -> Asked {
         let outcome = self.outcome(kid).await;
         self.metrics.unknown_kid(&self.issuer, outcome);
-        // Where each key is a document of its own, a server that does not answer leaves the question
-        // open. A whole document that lacks the key has answered it, also if it is an older one.
-        let is_open = self.kind == Kind::ByKid && self.state.borrow().failing;
         match outcome {
             UnknownKid::Found => Asked::Found,
-            UnknownKid::Failed | UnknownKid::Slow | UnknownKid::Cooldown if is_open => {
+            UnknownKid::Failed | UnknownKid::Slow | UnknownKid::Cooldown
+                if self.is_open(kid, outcome) =>
+            {
                 Asked::Unavailable
             }
             UnknownKid::Failed
@@ -146,6 +164,18 @@ impl Asking {
             | UnknownKid::Unfit
             | UnknownKid::Unknown => Asked::Unknown,
         }
+    }
+
+    /// Whether nobody has said anything about this key. Where each is a document of its own, a server
+    /// that does not answer leaves the question open. A whole document that lacks the key has answered
+    /// it, also if it is an older one.
+    fn is_open(&self, kid: &str, outcome: UnknownKid) -> bool {
+        let state = self.state.borrow();
+        let is_asked = outcome != UnknownKid::Cooldown;
+        // SECURITY: guarded by `a_made_up_kid_does_not_close_the_question_of_another`. What the server
+        // says of one key is nothing that it says of another.
+        let is_failing = state.failing || self.failed.get(&self.hash(kid)).is_some();
+        state.over || (self.kind == Kind::ByKid && (is_asked || is_failing))
     }
 
     async fn outcome(&self, kid: &str) -> UnknownKid {
@@ -167,31 +197,33 @@ impl Asking {
             return UnknownKid::Crowded;
         };
         let mut fetches = self.state.subscribe();
-        let Some(before) = self.join(&wanted) else {
+        let Some(Joined { before, causes }) = self.join(&wanted) else {
             return UnknownKid::Cooldown;
         };
-        let is_over = |state: &State| !state.wanted.contains(&wanted);
+        let is_over = |state: &State| state.over || !state.wanted.contains(&wanted);
         let answered = match timeout(self.pace.patience, fetches.wait_for(is_over)).await {
-            Ok(Ok(state)) => state.answered,
             // The fetching itself has ended, with a configuration that is no more.
-            Ok(Err(_)) => return UnknownKid::Failed,
-            Err(_) => return UnknownKid::Slow,
+            Ok(Ok(state)) if state.over => return UnknownKid::Failed,
+            Ok(Ok(state)) => state.answered,
+            Ok(Err(_)) | Err(_) => return UnknownKid::Slow,
         };
         if self.has(kid) {
             return UnknownKid::Found;
         }
-        if self.kind == Kind::Whole && answered > before {
+        let is_answered = self.kind == Kind::Whole && answered > before;
+        // A fetch that had begun already may have left just before the key came.
+        if is_answered && causes {
             self.remember(kid);
         }
-        if self.remembers(kid) {
+        if is_answered || self.remembers(kid) {
             UnknownKid::Unknown
         } else {
             UnknownKid::Failed
         }
     }
 
-    /// Joins those who wait for this fetch, or causes it. Says how many were answered before.
-    fn join(&self, wanted: &Wanted) -> Option<u64> {
+    /// Joins those who wait for this fetch, or causes it.
+    fn join(&self, wanted: &Wanted) -> Option<Joined> {
         let now = self.now();
         let mut joined = None;
         self.state.send_if_modified(|state| {
@@ -201,7 +233,10 @@ impl Asking {
             if causes {
                 state.wanted.push(wanted.clone());
             }
-            joined = (is_fetched || causes).then_some(state.answered);
+            joined = (is_fetched || causes).then_some(Joined {
+                before: state.answered,
+                causes,
+            });
             causes
         });
         joined
@@ -213,14 +248,23 @@ impl Asking {
     }
 
     fn remembers(&self, kid: &str) -> bool {
-        let until = self.unknown.get(&self.hasher.hash_one(kid));
+        let until = self.unknown.get(&self.hash(kid));
         until.is_some_and(|until| self.now() < until)
     }
 
     /// Lets this name cause no fetch for a while.
     pub(super) fn remember(&self, kid: &str) {
         let until = self.now().saturating_add(self.pace.unknown_kept);
-        self.unknown.insert(self.hasher.hash_one(kid), until);
+        self.unknown.insert(self.hash(kid), until);
+    }
+
+    fn hash(&self, kid: &str) -> u64 {
+        self.hasher.hash_one(kid)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_remembered(&self, kid: &str) -> bool {
+        self.remembers(kid)
     }
 
     // --- The task's side ---
@@ -234,6 +278,11 @@ impl Asking {
         self.began
     }
 
+    /// When the server was last heard.
+    pub(super) fn confirmed(&self) -> Option<Instant> {
+        self.state.borrow().confirmed
+    }
+
     /// What is in force.
     pub(super) fn keys(&self) -> &Reader<Option<KeyRing>> {
         &self.keys
@@ -242,6 +291,15 @@ impl Asking {
     /// To hear of wishes.
     pub(super) fn wishes(&self) -> watch::Receiver<State> {
         self.state.subscribe()
+    }
+
+    /// Nobody fetches any more: whoever waits is told so.
+    pub(super) fn over(&self) {
+        self.state.send_modify(|state| state.over = true);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state.borrow().over
     }
 
     /// A fetch begins that nobody asked for: whoever asks now waits for it.
@@ -257,10 +315,20 @@ impl Asking {
 
     /// A fetch is over, and what it brought is published.
     pub(super) fn ended(&self, wanted: &Wanted, ended: Ended) {
+        if let Wanted::Key(kid) = wanted {
+            let kid = self.hash(kid.text());
+            match ended {
+                Ended::Answered => drop(self.failed.remove(&kid)),
+                Ended::Failed => self.failed.insert(kid, ()),
+            }
+        }
         self.state.send_modify(|state| {
             state.wanted.retain(|one| one != wanted);
             state.failing = ended == Ended::Failed;
-            state.answered += u64::from(ended == Ended::Answered);
+            if ended == Ended::Answered {
+                state.answered += 1;
+                state.confirmed = Some(Instant::now());
+            }
         });
     }
 

@@ -20,6 +20,7 @@ use crate::fetch::{FetchError, Fetched, Tag, fetch};
 use crate::jwks::KeyRing;
 use crate::model::SecureUrl;
 use crate::model::url::Segment;
+use crate::reload::Generation;
 
 /// Keys that are kept; the one that came first makes room.
 const MOST_KEPT: usize = 64;
@@ -63,7 +64,12 @@ impl ByKid {
         loop {
             let next = self.next_due();
             tokio::select! {
-                Some(Ok((kid, fetched))) = self.fetches.join_next() => self.settle(&kid, fetched),
+                Some(fetch) = self.fetches.join_next() => match fetch {
+                    Ok((kid, fetched)) => self.settle(&kid, fetched),
+                    // Whose fetch it was is not known, so none of them would be tried again.
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => {}
+                },
                 asked = wished(&mut wishes, &self.under_way) => {
                     asked.into_iter().for_each(|kid| self.start(kid));
                 }
@@ -87,8 +93,10 @@ impl ByKid {
         let lives = |kept: &Kept| kept.schedule.ends().is_none_or(|end| now < end);
         // SECURITY: guarded by `a_kept_key_ends_when_it_was_not_confirmed_for_too_long`.
         self.kept.retain(|_, kept| lives(kept));
-        if self.kept.len() < before {
-            self.publish();
+        if self.kept.len() < before
+            && let Some(generation) = self.put_in_force()
+        {
+            self.job.teller.ended(generation, self.kept.len());
         }
         let is_due = |(kid, kept): &(&Segment, &Kept)| {
             kept.schedule.due() <= now && !self.under_way.contains(*kid)
@@ -165,7 +173,15 @@ impl ByKid {
                 }
             }
         }
-        self.publish();
+        match self.put_in_force() {
+            Some(generation) => {
+                let keys = self.job.asking.keys().current();
+                if let Some(ring) = &keys.value {
+                    self.job.teller.published(generation, ring, &[]);
+                }
+            }
+            None => self.job.teller.confirmed(self.job.publisher.generation()),
+        }
         Ok(())
     }
 
@@ -192,8 +208,10 @@ impl ByKid {
             return self.fail(kid, None);
         }
         self.job.asking.remember(kid.text());
-        if self.kept.remove(kid).is_some() {
-            self.publish();
+        if self.kept.remove(kid).is_some()
+            && let Some(generation) = self.put_in_force()
+        {
+            self.job.teller.withdrawn(generation, self.kept.len());
         }
     }
 
@@ -226,20 +244,14 @@ impl ByKid {
         }
     }
 
-    /// Puts what is kept into force, if that is another ring.
-    fn publish(&mut self) {
+    /// Puts what is kept into force, if that is another ring. What it means is told by the caller.
+    fn put_in_force(&mut self) -> Option<Generation> {
         let pems = self.kept.iter().map(|(kid, kept)| (kid.text(), &*kept.pem));
         let ring = KeyRing::of_pems(pems, &self.job.algorithms);
         let current = self.job.asking.keys().current();
         let in_force = current.value.as_ref();
-        if in_force.is_some_and(|in_force| in_force.is_same_as(&ring)) {
-            return self.job.teller.confirmed(current.generation);
-        }
-        let keys = self.job.asking.keys().clone();
-        let generation = self.job.publisher.publish(Some(ring));
-        if let Some(ring) = &keys.current().value {
-            self.job.teller.published(generation, ring, &[]);
-        }
+        let is_other = in_force.is_none_or(|in_force| !in_force.is_same_as(&ring));
+        is_other.then(|| self.job.publisher.publish(Some(ring)))
     }
 }
 

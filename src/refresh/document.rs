@@ -1,6 +1,10 @@
 //! The task of an issuer whose keys are one document: fetches it in time and when asked, publishes
 //! what differs, and takes back what was not confirmed for too long.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::asking::{Ended, State, Wanted};
@@ -23,7 +27,10 @@ impl Document {
         let now = job.asking.now();
         let mut schedule = Schedule::new(job.keys.pace, now, (job.dice)());
         if job.asking.keys().current().value.is_some() {
-            schedule = schedule.serving(now);
+            // SECURITY: guarded by `another_configuration_gives_the_same_keys_no_longer_life`.
+            let confirmed = job.asking.confirmed();
+            let age = confirmed.map_or(Duration::MAX, |confirmed| confirmed.elapsed());
+            schedule = schedule.serving(now, age);
         }
         Self {
             job,
@@ -31,6 +38,17 @@ impl Document {
             schedule,
             memory: Memory::default(),
         }
+    }
+
+    /// When the keys in force end, unless a fetch confirms them before.
+    #[cfg(test)]
+    pub(super) const fn ends(&self) -> Option<Duration> {
+        self.schedule.ends()
+    }
+
+    #[cfg(test)]
+    pub(super) fn load_dice(&mut self, dice: fn() -> super::Roll) {
+        self.job.dice = dice;
     }
 
     /// Works for ever.
@@ -49,23 +67,48 @@ impl Document {
     }
 
     async fn round(&mut self) {
-        let Job {
-            keys,
-            iss,
-            algorithms,
-            asking,
-            ..
-        } = &self.job;
-        asking.begins(&Wanted::Whole);
-        let now = asking.now();
-        let expected = (&**iss, &**algorithms);
-        let obtained = obtain(&self.place, keys, expected, &mut self.memory, now).await;
-        let ended = match obtained {
+        self.job.asking.begins(&Wanted::Whole);
+        let ended = match self.obtain().await {
             Ok(obtained) => self.good(obtained),
             Err(error) => self.bad(&error),
         };
         // Last: whoever waits finds what is published.
         self.job.asking.ended(&Wanted::Whole, ended);
+    }
+
+    /// Obtains the keys. Those in force end in time, however long that takes.
+    async fn obtain(&mut self) -> Result<Obtained, ObtainError> {
+        let (began, ends) = (self.job.asking.began(), self.schedule.ends());
+        let keys = Arc::clone(&self.job.keys);
+        let (iss, algorithms) = (self.job.iss.clone(), self.job.algorithms.clone());
+        let place = self.place.clone();
+        let expected = (&*iss, &*algorithms);
+        let mut memory = std::mem::take(&mut self.memory);
+        let now = self.job.asking.now();
+        let outcome = {
+            let mut fetching = pin!(obtain(&place, &keys, expected, &mut memory, now));
+            tokio::select! {
+                obtained = &mut fetching => Ok(obtained),
+                () = until(began, ends) => {
+                    self.end();
+                    Err(fetching.await)
+                }
+            }
+        };
+        let obtained = match outcome {
+            Ok(obtained) | Err(obtained @ Ok(Obtained { ring: Some(_), .. })) => obtained,
+            // What the server calls unchanged is gone, so it is asked for the whole of it.
+            Err(Ok(_)) => {
+                memory.forget();
+                obtain(&place, &keys, expected, &mut memory, now).await
+            }
+            Err(Err(error)) => {
+                memory.forget();
+                Err(error)
+            }
+        };
+        self.memory = memory;
+        obtained
     }
 
     fn good(&mut self, obtained: Obtained) -> Ended {
@@ -115,8 +158,8 @@ impl Document {
             .ended(self.job.asking.now(), (self.job.dice)());
         self.memory.forget();
         // SECURITY: guarded by `keys_that_were_not_confirmed_for_too_long_are_not_used`.
-        self.job.publisher.publish(None);
-        self.job.teller.ended();
+        let generation = self.job.publisher.publish(None);
+        self.job.teller.ended(generation, 0);
     }
 }
 

@@ -110,7 +110,15 @@ impl Remote {
         };
         let (publisher, reader) = live(first);
         let metrics = Arc::clone(&around.metrics);
-        let asking = Asking::new(&issuer.name, reader.clone(), keys.pace, kind, metrics);
+        let confirmed = before.and_then(|before| before.asking.confirmed());
+        let asking = Asking::new(
+            &issuer.name,
+            reader.clone(),
+            keys.pace,
+            kind,
+            confirmed,
+            metrics,
+        );
         let asking = Arc::new(asking);
         let job = Job {
             iss: issuer.maker.issuer().unwrap_or_default().to_owned(),
@@ -144,6 +152,12 @@ impl Remote {
         };
     }
 
+    /// Whether it has ended by a fault in the gate, and fetches nothing any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.asking.is_over()
+    }
+
     /// The keys.
     #[must_use]
     pub fn reader(&self) -> Reader<Option<KeyRing>> {
@@ -154,6 +168,20 @@ impl Remote {
     #[must_use]
     pub fn asking(&self) -> Arc<Asking> {
         Arc::clone(&self.asking)
+    }
+}
+
+// === impl Job ===
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.asking.over();
+        if std::thread::panicking() {
+            // SECURITY: guarded by `keys_end_where_their_fetching_breaks`. Nobody is left who would
+            // end them in time.
+            let generation = self.publisher.publish(None);
+            self.teller.broke(generation);
+        }
     }
 }
 
@@ -189,3 +217,6 @@ async fn until(began: Instant, at: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

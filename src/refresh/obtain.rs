@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::fetch::{FetchError, Fetched, Freshness, Tag, fetch};
 use crate::jwks::{KeyRing, KeyWarning, KeysError};
-use crate::model::url::UrlFault;
+use crate::model::url::{Segment, UrlFault};
 use crate::model::{Algorithm, SecureUrl, json};
 use crate::settings::{DocumentPlace, IssuerSettings, KeyForm, KeySource, RemoteKeys, RemotePlace};
 
@@ -196,17 +196,24 @@ pub enum Seen {
     Local,
 }
 
-/// Looks at an issuer's keys once, for `sidegate check`.
+/// Looks at an issuer's keys once, for `sidegate check` and `sidegate explain`. Where each key is a
+/// document of its own, at the one of this `kid`.
 ///
 /// # Errors
 ///
 /// [`ObtainError`]
-pub async fn look(issuer: &IssuerSettings) -> Result<Seen, ObtainError> {
+pub async fn look(issuer: &IssuerSettings, kid: Option<&str>) -> Result<Seen, ObtainError> {
     let KeySource::Remote(keys) = &issuer.keys else {
         return Ok(Seen::Local);
     };
-    let RemotePlace::Document(place) = &keys.place else {
-        return Ok(Seen::ByKid);
+    let place = match &keys.place {
+        RemotePlace::Document(place) => place,
+        RemotePlace::ByKid { folder } => {
+            let Some(kid) = kid.and_then(Segment::parse) else {
+                return Ok(Seen::ByKid);
+            };
+            return one_key(issuer, keys, folder, &kid).await;
+        }
     };
     let iss = issuer.maker.issuer().unwrap_or_default();
     let algorithms = &*issuer.algorithms;
@@ -217,5 +224,24 @@ pub async fn look(issuer: &IssuerSettings) -> Result<Seen, ObtainError> {
         // Not reachable: nothing was asked for conditionally.
         (KeyRing::of_pems([], algorithms), Vec::new())
     });
+    Ok(Seen::Keys(ring, warnings))
+}
+
+async fn one_key(
+    issuer: &IssuerSettings,
+    keys: &RemoteKeys,
+    folder: &SecureUrl,
+    kid: &Segment,
+) -> Result<Seen, ObtainError> {
+    let url = folder.child(kid);
+    let Fetched::Document { body, .. } = fetch(&url, &keys.access, &keys.pace, None).await? else {
+        // Not reachable: nothing was asked for conditionally.
+        return Ok(Seen::ByKid);
+    };
+    let ring = KeyRing::from_named_pem(kid.text(), &body, &issuer.algorithms);
+    let (ring, warnings) = ring.map_err(|source| ObtainError::Keys {
+        url: url.to_string(),
+        source,
+    })?;
     Ok(Seen::Keys(ring, warnings))
 }

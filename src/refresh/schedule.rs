@@ -17,7 +17,7 @@ pub struct Schedule {
     pace: Pace,
     due: Duration,
     failures: u32,
-    confirmed: Option<Duration>,
+    ends: Option<Duration>,
 }
 
 // === impl Roll ===
@@ -48,15 +48,16 @@ impl Schedule {
             pace,
             due: now + roll.between(Duration::ZERO, pace.start_spread),
             failures: 0,
-            confirmed: None,
+            ends: None,
         }
     }
 
-    /// The same, with a document that serves already and counts as confirmed at `now`.
+    /// The same, with a document that serves already, and was confirmed so long before `now`.
     #[must_use]
-    pub fn serving(self, now: Duration) -> Self {
+    pub fn serving(self, now: Duration, age: Duration) -> Self {
+        let left = self.pace.max_stale.saturating_sub(age);
         Self {
-            confirmed: Some(now),
+            ends: Some(now.saturating_add(left)),
             ..self
         }
     }
@@ -70,9 +71,8 @@ impl Schedule {
     /// When the last good document ends, unless a fetch confirms it before; `None` while there is
     /// none.
     #[must_use]
-    pub fn ends(&self) -> Option<Duration> {
-        self.confirmed
-            .map(|confirmed| confirmed.saturating_add(self.pace.max_stale))
+    pub const fn ends(&self) -> Option<Duration> {
+        self.ends
     }
 
     /// A fetch at `now` brought a good document or confirmed it, and the server says for how long it
@@ -84,7 +84,7 @@ impl Schedule {
         let low = (wanted * 3 / 4).max(floor);
         let high = wanted.max(low * 4 / 3);
         self.failures = 0;
-        self.confirmed = Some(now);
+        self.ends = Some(now.saturating_add(self.pace.max_stale));
         self.due = now.saturating_add(roll.between(low, high));
     }
 
@@ -114,7 +114,7 @@ impl Schedule {
     /// wanted sooner than the one before it.
     pub fn ended(&mut self, now: Duration, roll: Roll) {
         let soon = roll.between(Duration::ZERO, self.pace.last_retry_without_keys);
-        self.confirmed = None;
+        self.ends = None;
         self.due = self.due.min(now.saturating_add(soon));
     }
 }
@@ -202,6 +202,15 @@ mod tests {
         assert_eq!(schedule.ends(), Some(s(100 + 86_400)));
         schedule.succeeded(s(700), None, Roll::new(0.0));
         assert_eq!(schedule.ends(), Some(s(700 + 86_400)));
+    }
+
+    #[test]
+    fn keys_that_serve_already_end_as_if_nothing_had_changed() {
+        let ends = |age| schedule().serving(s(5), age).ends();
+        assert_eq!(ends(s(0)), Some(s(5 + 86_400)));
+        assert_eq!(ends(s(86_000)), Some(s(5 + 400)));
+        assert_eq!(ends(s(90_000)), Some(s(5)));
+        assert_eq!(ends(Duration::MAX), Some(s(5)));
     }
 
     proptest! {

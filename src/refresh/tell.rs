@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Surroundings, object};
 use crate::jwks::{KeyRing, KeyWarning};
 use crate::model::Timestamp;
-use crate::observe::{Fetch, Metrics, Reloads, Told};
+use crate::observe::{Fetch, Metrics, Reloads, Told, in_full};
 use crate::reload::Generation;
 
 /// Tells of one issuer.
@@ -66,6 +66,13 @@ impl Teller {
         self.metrics.fetched(&self.issuer, Fetch::Absent);
     }
 
+    /// The server has a key no more, and so many are left.
+    pub(super) fn withdrawn(&self, generation: Generation, left: usize) {
+        self.taken_back(generation, left);
+        let object = &self.object;
+        tracing::info!(object, %generation, keys = left, "a key was withdrawn by its server");
+    }
+
     /// A fetch failed, or brought nothing that could be used.
     pub(super) fn failed(&mut self, error: &dyn Error, has_keys: bool) {
         self.metrics.fetched(&self.issuer, Fetch::Failed);
@@ -90,13 +97,32 @@ impl Teller {
         }
     }
 
-    /// The last good keys were not confirmed for too long.
-    pub(super) fn ended(&self) {
-        self.metrics.set_keys(&self.issuer, 0);
+    /// Keys were not confirmed for too long, and so many are left.
+    pub(super) fn ended(&self, generation: Generation, left: usize) {
+        self.taken_back(generation, left);
+        let object = &self.object;
         tracing::error!(
-            object = self.object,
-            "not confirmed for keys.max_stale: the keys are not used any more, and its tokens get 503"
+            object,
+            %generation,
+            keys = left,
+            "not confirmed for keys.max_stale: what ended is not used any more; without keys its \
+             tokens get 503"
         );
+    }
+
+    /// The fetching broke, and with it goes what it had brought.
+    pub(super) fn broke(&self, generation: Generation) {
+        self.taken_back(generation, 0);
+        let why = "the fetching ended by a fault in the gate: its tokens get 503 until the \
+                   configuration changes or the gate starts again";
+        self.reloads.failed(&self.object, why, (self.clock)());
+        tracing::error!(object = self.object, "{why}");
+    }
+
+    /// No fetch brought this, so none is told.
+    fn taken_back(&self, generation: Generation, left: usize) {
+        self.metrics.set_keys(&self.issuer, left);
+        self.reloads.taken_back(&self.object, generation.number());
     }
 
     fn good(&mut self, fetch: Fetch) {
@@ -104,14 +130,4 @@ impl Teller {
         self.metrics.fetched(&self.issuer, fetch);
         self.metrics.fetch_succeeded(&self.issuer, (self.clock)());
     }
-}
-
-fn in_full(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

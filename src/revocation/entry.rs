@@ -195,9 +195,18 @@ impl<'l> Fields<'l> {
             let fix = "write it as `openssl x509 -serial` prints it, colons between or not";
             Fault::new("serial is no hex", fix)
         })?;
+        let issuer = self.need("issuer")?;
+        // Tools disagree about what they put in quotes and what they escape, and an entry that is
+        // compared with another spelling never denies anything.
+        if issuer.contains(['"', '\\']) {
+            let text =
+                "the CA's name holds a quote or a backslash, which each tool writes otherwise";
+            let fix = "name the certificate by sha256=... (openssl x509 -fingerprint -sha256)";
+            return Err(Fault::new(text, fix));
+        }
         Ok(What::Serial {
             serial: bare_serial(&digits).into(),
-            issuer: bare_name(&self.need("issuer")?).into(),
+            issuer: bare_name(&issuer).into(),
         })
     }
 
@@ -223,10 +232,34 @@ pub(super) fn bare_serial(digits: &str) -> &str {
     digits.trim_start_matches('0')
 }
 
-/// A distinguished name as every tool prints it: some put spaces around the `=`. The number beside it
-/// keeps two names that differ in spaces alone apart well enough.
+/// What openssl calls the parts of a name, where x509-parser calls them otherwise.
+const PARTS: [(&str, &str); 10] = [
+    ("emailAddress", "Email"),
+    ("SN", "surname"),
+    ("GN", "givenName"),
+    ("UID", "uid"),
+    ("street", "streetAddress"),
+    ("pseudonym", "OID(2.5.4.65)"),
+    ("organizationIdentifier", "OID(2.5.4.97)"),
+    ("jurisdictionL", "msJurisdictionLocality"),
+    ("jurisdictionST", "msJurisdictionStateOrProvince"),
+    ("jurisdictionC", "msJurisdictionCountry"),
+];
+
+/// A distinguished name as every tool prints it: some put spaces around the `=`, and some have names
+/// of their own for its parts. The number beside it keeps two names that differ in no more than that
+/// apart well enough.
 pub(super) fn bare_name(name: &str) -> String {
-    name.chars().filter(|c| *c != ' ').collect()
+    let name: String = name.chars().filter(|c| *c != ' ').collect();
+    let part = |part: &str| {
+        let (kind, value) = part.split_once('=')?;
+        let (_, known) = PARTS.iter().find(|(openssl, _)| *openssl == kind)?;
+        Some(format!("{known}={value}"))
+    };
+    let parts = name.split_inclusive([',', '+']);
+    parts
+        .map(|one| part(one).unwrap_or_else(|| one.to_owned()))
+        .collect()
 }
 
 fn fingerprint(digits: &str) -> Option<[u8; 32]> {

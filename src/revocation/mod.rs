@@ -170,6 +170,12 @@ impl DenyList {
     /// [`DenyListError`] for the first line that is not wholly understood. Nothing is used then.
     pub fn parse(text: &[u8], issuers: &[Arc<str>]) -> Result<Self, DenyListError> {
         let mut list = Self::default();
+        if text.is_empty() {
+            return Err(whole(
+                1,
+                "the file is empty, as one that is just being written is",
+            ));
+        }
         // SECURITY: guarded by `one_broken_line_refuses_the_whole_list`. Never the good lines alone.
         for (number, line) in (1_u32..).zip(text.split(|byte| *byte == b'\n')) {
             let entry = entry::parse(line, issuers).map_err(|fault| DenyListError {
@@ -180,6 +186,10 @@ impl DenyList {
             if let Some(entry) = entry {
                 list.add(entry, Line(number));
             }
+        }
+        if !text.ends_with(b"\n") {
+            let line = text.split(|byte| *byte == b'\n').count();
+            return Err(whole(line, "it has no line end, so it may be half of one"));
         }
         for tokens in list.issuers.values_mut() {
             tokens.prune();
@@ -260,6 +270,13 @@ impl DenyList {
         found.map(|(_, term)| term.line)
     }
 
+    /// Whether it denies keys of this issuer by their name.
+    #[must_use]
+    pub fn names_keys_of(&self, issuer: &str) -> bool {
+        let known = self.issuers.get(issuer);
+        known.is_some_and(|tokens| !tokens.kid.is_empty())
+    }
+
     /// How many entries it has.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -328,6 +345,16 @@ impl Tokens {
             }
             more
         });
+    }
+}
+
+/// A list that may not be all there. SECURITY: guarded by
+/// `a_list_that_may_be_half_written_is_refused`: `curl > deny.list` would deny nothing while it runs.
+fn whole(line: usize, text: &str) -> DenyListError {
+    DenyListError {
+        line,
+        text: text.to_owned(),
+        fix: "end the last line as well, and to deny nothing write one: # nobody".to_owned(),
     }
 }
 

@@ -10,8 +10,9 @@ fn names() -> Vec<Arc<str>> {
     vec!["main".into(), "partner".into()]
 }
 
+/// Reads these lines; the end of the last one may be left out.
 fn parse(text: &str) -> Result<DenyList, DenyListError> {
-    DenyList::parse(text.as_bytes(), &names())
+    DenyList::parse(format!("{text}\n").as_bytes(), &names())
 }
 
 fn at(seconds: u64) -> Timestamp {
@@ -296,6 +297,14 @@ const BROKEN: &[(&str, &str)] = &[
         "certificate uri=a:b serial=1f issuer=x",
         "does not go with the other keys",
     ),
+    (
+        r#"certificate serial=1f issuer="O = \"Example, Inc.\", CN = Edge""#,
+        "name the certificate by sha256=...",
+    ),
+    (
+        r#"certificate serial=1f issuer="O = Caf\\C3\\A9""#,
+        "name the certificate by sha256=...",
+    ),
     ("certificate kid=a", "certificate has no \"kid\""),
     ("kid", "kid needs issuer"),
     ("Kid issuer=main kid=a", "did you mean `kid`?"),
@@ -339,7 +348,29 @@ fn an_error_does_not_repeat_what_the_list_says_of_people() {
 fn comments_blank_lines_tabs_and_crlf_are_no_entries() {
     let list = parse("\n \t\n#x\n  # y\r\n\tsub\tissuer=main\tsub=a\t#z\r\n\r\n").unwrap();
     assert_eq!(list.len(), 1);
-    assert!(parse("").unwrap().is_empty());
+    assert!(parse("# nobody").unwrap().is_empty());
+}
+
+#[test]
+fn a_list_that_may_be_half_written_is_refused() {
+    for (text, line, words) in [
+        ("", 1, "the file is empty"),
+        ("sub issuer=main sub=ada", 1, "it has no line end"),
+        ("# nobody\nsub issuer=main sub=ada", 2, "it has no line end"),
+        ("sub issuer=main sub=ada\n# nob", 2, "it has no line end"),
+    ] {
+        let error = DenyList::parse(text.as_bytes(), &names()).unwrap_err();
+        assert_eq!(error.line, line, "{text:?}");
+        assert!(error.to_string().contains(words), "{error}");
+        assert!(error.fix.contains("# nobody"), "{error}");
+    }
+    for text in ["\n", "# nobody\n", "# nobody\r\n"] {
+        assert!(
+            DenyList::parse(text.as_bytes(), &names())
+                .unwrap()
+                .is_empty()
+        );
+    }
 }
 
 #[test]

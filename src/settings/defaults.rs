@@ -98,6 +98,12 @@ pub(super) const MAX_LIFETIME: Bounded<Duration> = seconds(3_600, 10, 30 * DAY);
 pub(super) const MAX_LIFETIME_FORWARDED: Duration = Duration::from_secs(600);
 /// Beyond a day a lifetime is worth a warning.
 pub(super) const LONG_LIFETIME: Duration = Duration::from_secs(DAY);
+/// The most that `leeway` may be.
+pub const MOST_LEEWAY: Duration = LEEWAY.most;
+/// The most that `max_lifetime` may be.
+pub const MOST_LIFETIME: Duration = MAX_LIFETIME.most;
+/// The most that `limits.token_bytes` may be.
+pub const MOST_TOKEN_BYTES: u64 = TOKEN_BYTES.most.0;
 /// What issuers publish.
 pub(super) const KEYS_FORMAT: &str = "jwks";
 /// Soon enough for a planned rotation; an unplanned one is noticed by its unknown `kid`.

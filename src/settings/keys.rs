@@ -140,6 +140,12 @@ impl Default for Pace {
 }
 
 impl KeySource {
+    /// Whether what these keys are written in has no place for a `kid`.
+    #[must_use]
+    pub const fn is_nameless(&self) -> bool {
+        matches!(self, Self::PemFile(_) | Self::SecretFile(_))
+    }
+
     /// The file or directory that the keys are read from, for all but the fetched ones.
     #[must_use]
     pub fn path(&self) -> Option<&PathBuf> {

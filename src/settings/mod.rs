@@ -37,6 +37,7 @@ use http::HeaderName;
 
 use crate::model::{Algorithm, ClaimPath};
 
+pub use defaults::{MOST_LEEWAY, MOST_LIFETIME, MOST_TOKEN_BYTES};
 pub use in_force::{InForce, in_force, preset_reference};
 pub use keys::{Access, DocumentPlace, KeyForm, KeySource, Pace, RemoteKeys, RemotePlace};
 pub use overrides::{Override, Overrides, VARIABLES};

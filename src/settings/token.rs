@@ -90,6 +90,35 @@ pub enum Enforcement {
     Report,
 }
 
+/// A token passes once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SingleUseSettings {
+    /// `remember`: how many used tokens at most.
+    pub remember: usize,
+    /// `when_full`
+    pub when_full: WhenFull,
+    /// `retry_grace`: in whole seconds.
+    pub retry_grace: Duration,
+}
+
+/// What becomes of a token that there is no room to remember.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WhenFull {
+    /// It is refused.
+    Refuse,
+    /// The one that ends first is forgotten, and could pass again.
+    ForgetOldest,
+}
+
+/// A header name, or all names that start so: `x-pomerium-claim-*`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HeaderPattern {
+    /// This name, and its twins that differ only in `-` and `_`.
+    Name(String),
+    /// Every name with this start, and their twins.
+    Prefix(String),
+}
+
 /// The word for a member that is not there, in `typ` and `audience`.
 pub(super) const ABSENT: &str = "absent";
 
@@ -130,7 +159,7 @@ impl Default for TypeRule {
 }
 
 impl TypeRule {
-    pub(super) fn new(words: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(words: impl IntoIterator<Item = String>) -> Self {
         let (absent, types): (Vec<String>, Vec<String>) =
             words.into_iter().partition(|word| word == ABSENT);
         let types = types.iter().map(|typ| bare(typ).to_owned()).collect();
@@ -226,33 +255,4 @@ mod tests {
             assert_eq!(other.overlaps(&one), overlap, "{one:?} {other:?}");
         }
     }
-}
-
-/// A token passes once.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SingleUseSettings {
-    /// `remember`: how many used tokens at most.
-    pub remember: usize,
-    /// `when_full`
-    pub when_full: WhenFull,
-    /// `retry_grace`: in whole seconds.
-    pub retry_grace: Duration,
-}
-
-/// What becomes of a token that there is no room to remember.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum WhenFull {
-    /// It is refused.
-    Refuse,
-    /// The one that ends first is forgotten, and could pass again.
-    ForgetOldest,
-}
-
-/// A header name, or all names that start so: `x-pomerium-claim-*`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum HeaderPattern {
-    /// This name, and its twins that differ only in `-` and `_`.
-    Name(String),
-    /// Every name with this start, and their twins.
-    Prefix(String),
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::StartError;
-use super::keys::{self, Keys};
+use super::keys::{self, Keys, ReadRing};
 use super::load::{build_policy, load_deny_list, load_identity};
 use crate::accept::ServerIdentity;
 use crate::accept::certificate::Certificate;
@@ -44,9 +44,10 @@ impl Judges {
         let (_, denied) = live(load_deny_list(settings)?);
         let identity = load_identity(settings, &denied, None)?;
         let metrics = Arc::new(Metrics::new()?);
-        let read = keys::read(&settings.issuers, &metrics)
+        let read = keys::read(&settings.issuers)
             .map_err(|(issuer, cause)| StartError::Keys { issuer, cause })?;
-        let ring = |(issuer, read): (&IssuerSettings, Option<KeyRing>)| {
+        let ring = |(issuer, read): (&IssuerSettings, Option<ReadRing>)| {
+            let read = read.map(|read| read.adopt(issuer, &metrics));
             let (publisher, reader) = live(read.or_else(|| fetch(issuer)));
             Keys::Local(publisher, reader)
         };

@@ -5,14 +5,21 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand;
 
-use crate::jwks::{self, KeyRing, LoadKeysError};
+use crate::jwks::{self, KeyRing, KeyWarning, LoadKeysError};
 use crate::observe::Metrics;
 use crate::refresh::{Demand, Remote, Roll, Surroundings};
 use crate::reload::{Publisher, Reader, live};
 use crate::settings::{IssuerSettings, KeySource};
 
-/// What was read for an issuer; `None` for one whose keys are fetched.
-pub(super) type ReadKeys = Vec<Option<KeyRing>>;
+/// What was read for each issuer; `None` for one whose keys are fetched.
+pub(super) type ReadKeys = Vec<Option<ReadRing>>;
+
+/// A ring that is not in force yet, with what is to be told once it is.
+#[derive(Debug)]
+pub(super) struct ReadRing {
+    ring: KeyRing,
+    warnings: Vec<KeyWarning>,
+}
 
 /// The keys of one issuer.
 #[derive(Debug)]
@@ -24,30 +31,31 @@ pub(super) enum Keys {
 }
 
 /// Reads what is to be read. Nothing is fetched: a gate whose issuer is away starts all the same.
-pub(super) fn read(
-    issuers: &[IssuerSettings],
-    metrics: &Metrics,
-) -> Result<ReadKeys, (Arc<str>, LoadKeysError)> {
+pub(super) fn read(issuers: &[IssuerSettings]) -> Result<ReadKeys, (Arc<str>, LoadKeysError)> {
     let read = |issuer: &IssuerSettings| {
         if path(issuer).is_none() {
             return Ok(None);
         }
-        let read = read_ring(issuer, metrics).map(Some);
+        let read = read_ring(issuer).map(Some);
         read.map_err(|cause| (Arc::clone(&issuer.name), cause))
     };
     issuers.iter().map(read).collect()
 }
 
-pub(super) fn read_ring(
-    issuer: &IssuerSettings,
-    metrics: &Metrics,
-) -> Result<KeyRing, LoadKeysError> {
+pub(super) fn read_ring(issuer: &IssuerSettings) -> Result<ReadRing, LoadKeysError> {
     let (ring, warnings) = jwks::load(&issuer.keys, &issuer.algorithms)?;
-    for warning in warnings {
-        tracing::warn!(issuer = &*issuer.name, %warning, "a key is not used");
+    Ok(ReadRing { ring, warnings })
+}
+
+impl ReadRing {
+    /// The ring, which comes into force: from here on what it is counts.
+    pub(super) fn adopt(self, issuer: &IssuerSettings, metrics: &Metrics) -> KeyRing {
+        for warning in self.warnings {
+            tracing::warn!(issuer = &*issuer.name, %warning, "a key is not used");
+        }
+        metrics.set_keys(&issuer.name, self.ring.len());
+        self.ring
     }
-    metrics.set_keys(&issuer.name, ring.len());
-    Ok(ring)
 }
 
 /// Puts what was read beside what is fetched. An issuer of `before` whose fetching is the same goes
@@ -60,7 +68,8 @@ pub(super) fn assemble(
     around: &Surroundings,
 ) -> Vec<Keys> {
     let mut all = Vec::new();
-    for (issuer, ring) in issuers.iter().zip(read) {
+    for (issuer, read) in issuers.iter().zip(read) {
+        let ring = read.map(|read| read.adopt(issuer, &around.metrics));
         let same = before
             .iter()
             .position(|(old, _)| is_same_maker(old, issuer) && is_at_same_place(old, issuer));
@@ -86,7 +95,7 @@ fn take_over(
     around: &Surroundings,
 ) -> Option<Remote> {
     match keys {
-        Keys::Fetched(remote) if old.keys == new.keys => Some(remote),
+        Keys::Fetched(remote) if old.keys == new.keys && !remote.is_over() => Some(remote),
         Keys::Fetched(remote) => Remote::prepare(new, Some(&remote), around),
         Keys::Local(..) => Remote::prepare(new, None, around),
     }
@@ -97,10 +106,16 @@ fn is_same_maker(old: &IssuerSettings, new: &IssuerSettings) -> bool {
     old.name == new.name && old.maker == new.maker && old.algorithms == new.algorithms
 }
 
-/// Keys of another place may be another's: those of the old one must not serve.
+/// Keys of another place may be another's: those of the old one must not serve. Nor may those that a
+/// server gave which nobody would ask any more: who it is, its name and the CAs that may say so decide.
 fn is_at_same_place(old: &IssuerSettings, new: &IssuerSettings) -> bool {
     match (&old.keys, &new.keys) {
-        (KeySource::Remote(old), KeySource::Remote(new)) => old.place == new.place,
+        (KeySource::Remote(old), KeySource::Remote(new)) => {
+            // SECURITY: guarded by `keys_that_came_under_trust_that_is_withdrawn_are_not_used`.
+            old.place == new.place
+                && old.access.ca == new.access.ca
+                && old.access.server_name == new.access.server_name
+        }
         _ => false,
     }
 }

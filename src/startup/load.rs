@@ -1,6 +1,7 @@
 //! What the settings name is read and built: identity and policy. Used for the first edition and
 //! for every later one alike.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +12,16 @@ use crate::check;
 use crate::decide;
 use crate::forward::HeaderRules;
 use crate::gate::Policy;
-use crate::observe::{Metrics, Watched};
+use crate::observe::{KnownNames, Metrics, Watched};
+use crate::refresh::object;
 use crate::reload::Reader;
 use crate::revocation::{DenyList, LoadDenyListError};
-use crate::settings::{Enforcement, Overrides, Settings};
+use crate::settings::{Enforcement, LimitSettings, Overrides, Settings};
+
+/// What objects are called in metrics and on the status page.
+pub(super) const CONFIG: &str = "config";
+pub(super) const IDENTITY: &str = "identity";
+pub(super) const DENY: &str = "deny";
 
 /// Where the settings came from, to be read again.
 #[derive(Clone, Debug)]
@@ -25,8 +32,8 @@ pub struct ConfigFile {
     pub overrides: Overrides,
 }
 
-/// Every file that anything in force was made of.
-pub(super) fn files(config: Option<&ConfigFile>, settings: &Settings) -> Vec<PathBuf> {
+/// Every file that anything of these settings is made of.
+pub(super) fn files(config: Option<&ConfigFile>, settings: &Settings) -> BTreeSet<PathBuf> {
     let config = config.map(|config| config.path.as_path());
     let keys = settings.issuers.iter().filter_map(keys::path);
     let deny = settings.deny.file.as_deref();
@@ -99,6 +106,24 @@ pub(super) fn watched(settings: &Settings) -> Watched {
     }
 }
 
+/// Who is in the settings.
+pub(super) fn known(settings: &Settings) -> KnownNames {
+    let peers = settings.peers.iter();
+    let issuers = settings.issuers.iter();
+    KnownNames {
+        peers: peers.map(|peer| Arc::clone(&peer.name)).collect(),
+        issuers: issuers.map(|issuer| Arc::clone(&issuer.name)).collect(),
+    }
+}
+
+/// What the objects are called that can be reloaded under these settings.
+pub(super) fn objects(settings: &Settings) -> Vec<String> {
+    let deny = settings.deny.file.as_ref().map(|_| DENY.to_owned());
+    let keys = settings.issuers.iter().map(|issuer| object(&issuer.name));
+    let fixed = [CONFIG, IDENTITY].map(str::to_owned);
+    fixed.into_iter().chain(deny).chain(keys).collect()
+}
+
 pub(super) fn note_certificates(identity: &ServerIdentity, metrics: &Metrics) {
     for (role, end) in [
         ("server", identity.not_after),
@@ -110,22 +135,43 @@ pub(super) fn note_certificates(identity: &ServerIdentity, metrics: &Metrics) {
     }
 }
 
-/// The sections that are bound into sockets, pools and threads at the start.
-pub(super) fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Item = &'static str> {
-    let text = |settings: &Settings| {
-        [
-            ("listen", format!("{:?}", settings.listen)),
-            ("upstream", format!("{:?}", settings.upstream)),
-            ("admin", format!("{:?}", settings.admin)),
-            ("limits", format!("{:?}", settings.limits)),
-            ("timeouts", format!("{:?}", settings.timeouts)),
-            ("shutdown", format!("{:?}", settings.shutdown)),
-            ("log", format!("{:?}", settings.log)),
-            ("runtime", format!("{:?}", settings.runtime)),
-        ]
-    };
-    let changed = |((name, old), (_, new)): ((&'static str, String), (&'static str, String))| {
-        (old != new).then_some(name)
-    };
-    text(old).into_iter().zip(text(new)).filter_map(changed)
+/// What is bound into sockets, pools and threads for as long as the process lives.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    sections: Vec<(&'static str, String)>,
+    limits: LimitSettings,
+}
+
+impl Fixed {
+    /// What the gate starts with.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self {
+            sections: sections(settings),
+            limits: settings.limits.clone(),
+        }
+    }
+
+    /// Puts the limits of the start into later settings, so that a limit is never one thing to a
+    /// policy and another to a pool. Names the sections that say something else.
+    pub(super) fn hold(&self, settings: &mut Settings) -> Vec<&'static str> {
+        let new = sections(settings);
+        settings.limits = self.limits.clone();
+        let both = self.sections.iter().zip(new);
+        both.filter(|((_, fixed), (_, new))| fixed != new)
+            .map(|((name, _), _)| *name)
+            .collect()
+    }
+}
+
+fn sections(settings: &Settings) -> Vec<(&'static str, String)> {
+    vec![
+        ("listen", format!("{:?}", settings.listen)),
+        ("upstream", format!("{:?}", settings.upstream)),
+        ("admin", format!("{:?}", settings.admin)),
+        ("limits", format!("{:?}", settings.limits)),
+        ("timeouts", format!("{:?}", settings.timeouts)),
+        ("shutdown", format!("{:?}", settings.shutdown)),
+        ("log", format!("{:?}", settings.log)),
+        ("runtime", format!("{:?}", settings.runtime)),
+    ]
 }

@@ -7,6 +7,7 @@ mod judges;
 mod keys;
 mod load;
 mod reloader;
+mod reloading;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,16 +15,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use self::judges::Judges;
 pub use self::load::ConfigFile;
-use self::reloader::{Readers, Reloader, Reloading};
+use self::reloader::{Readers, Reloader};
+use self::reloading::Reloading;
 use crate::accept::identity::IdentityError;
-use crate::accept::{Acceptor, ServerIdentity};
+use crate::accept::{Acceptor, BACKLOG, ServerIdentity};
 use crate::gate::{Gate, Policy, RequestIds};
 use crate::jwks::LoadKeysError;
 use crate::model::Timestamp;
@@ -34,9 +35,6 @@ use crate::reload::watch::FileWatch;
 use crate::revocation::LoadDenyListError;
 use crate::settings::{Settings, ShutdownSettings};
 use crate::shutdown::{Drain, DrainWatch, Ended, drain};
-
-/// Connections that the kernel holds for us while we are busy.
-const BACKLOG: i32 = 1024;
 
 /// Why the gate did not start.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +157,11 @@ async fn assemble(settings: Settings, config: Option<ConfigFile>) -> Result<Runn
 }
 
 impl Running {
+    /// Completes when the gate cannot go on: it would not notice any more what it must not let in.
+    pub async fn failed(&mut self) {
+        self.reloading.failed().await;
+    }
+
     /// Ends the gate: not ready at once, still accepting for `shutdown.delay`, then finishing what
     /// is there for `shutdown.drain`.
     pub async fn stop(self) -> Ended {
@@ -236,7 +239,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
+        socket.listen(BACKLOG.into())?;
         TcpListener::from_std(socket.into())
     };
     listen().map_err(|cause| StartError::Bind {
@@ -255,18 +258,17 @@ fn serve_ops(
     let Some(address) = settings.admin.address else {
         return Ok(None);
     };
-    let facts = json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "listen": settings.listen.address.to_string(),
-        "upstream": settings.upstream.address.to_string(),
-        "peers": settings.peers.iter().map(|peer| &*peer.name).collect::<Vec<_>>(),
-        "issuers": settings.issuers.iter().map(|issuer| &*issuer.name).collect::<Vec<_>>(),
-    });
+    let facts = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("listen", settings.listen.address.to_string()),
+        ("upstream", settings.upstream.address.to_string()),
+    ];
+    let facts = facts.map(|(key, fact)| (key.to_owned(), fact.into()));
     let ops = Ops {
         health: health.clone(),
         metrics: Arc::clone(&journal.metrics),
         refusals: Arc::clone(&journal.refusals),
-        facts: Arc::new(facts),
+        facts: Arc::new(facts.into_iter().collect()),
         reloads,
     };
     let serving = ops.serve(address);

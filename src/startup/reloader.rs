@@ -5,26 +5,21 @@
 //! is: the gate neither opens nor shuts by accident.
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::error::Error;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
-
-use tokio::sync::oneshot;
 
 use super::keys::{self, Keys, ReadKeys};
 use super::load::{
-    ConfigFile, build_policy, files, identity_files, load_deny_list, load_identity, needs_restart,
-    note_certificates, watched,
+    CONFIG, ConfigFile, DENY, Fixed, IDENTITY, build_policy, files, identity_files, known,
+    load_deny_list, load_identity, note_certificates, objects, watched,
 };
 use crate::accept::ServerIdentity;
 use crate::gate::Policy;
 use crate::model::Timestamp;
-use crate::observe::{Metrics, Reloads, Told};
+use crate::observe::{Metrics, Reloads, Told, in_full};
 use crate::refresh::{Surroundings, object};
 use crate::reload::watch::FileWatch;
 use crate::reload::{Publisher, Reader, live};
@@ -39,16 +34,12 @@ const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// For file systems that tell of no change; the others are heard at once.
 pub(super) const POLL: Duration = Duration::from_secs(10);
 
-/// What objects are called in metrics and on the status page.
-const CONFIG: &str = "config";
-const IDENTITY: &str = "identity";
-const DENY: &str = "deny";
-
 /// The writing ends, and what is needed to write.
 #[derive(Debug)]
 pub(super) struct Reloader {
     config: Option<ConfigFile>,
     settings: Settings,
+    fixed: Fixed,
     identity: (Publisher<ServerIdentity>, Reader<ServerIdentity>),
     policy: Publisher<Policy>,
     /// One for each issuer, in the order of the settings.
@@ -59,6 +50,8 @@ pub(super) struct Reloader {
     reloads: Reloads,
     /// Files whose last change could not be used.
     broken: BTreeSet<PathBuf>,
+    /// What the last configuration names, while it cannot be used: a change there may mend it.
+    named: Vec<PathBuf>,
 }
 
 /// The reading ends, for the gate.
@@ -82,7 +75,7 @@ impl Reloader {
         let denied = live(load_deny_list(&settings)?);
         let identity = load_identity(&settings, &denied.1, None)?;
         note_certificates(&identity, metrics);
-        let read = keys::read(&settings.issuers, metrics)
+        let read = keys::read(&settings.issuers)
             .map_err(|(issuer, cause)| super::StartError::Keys { issuer, cause })?;
         let around = Surroundings {
             metrics: Arc::clone(metrics),
@@ -96,6 +89,7 @@ impl Reloader {
         let now = Timestamp::now();
         reloads.loaded(IDENTITY, identity_reader.current().generation.number(), now);
         reloads.watch_only(watched(&settings));
+        reloads.know_only(known(&settings));
         reloads.loaded(CONFIG, policy_reader.current().generation.number(), now);
         note_keys(&settings, &keys, &reloads, now);
         note_deny_list(&settings, &denied.1, &reloads, metrics, now);
@@ -105,6 +99,7 @@ impl Reloader {
         };
         let reloader = Self {
             config,
+            fixed: Fixed::of(&settings),
             settings,
             identity: (identity, identity_reader),
             policy,
@@ -114,19 +109,24 @@ impl Reloader {
             metrics: Arc::clone(metrics),
             reloads,
             broken: BTreeSet::new(),
+            named: Vec::new(),
         };
         Ok((reloader, readers))
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        files(self.config.as_ref(), &self.settings)
+    fn files(&self) -> BTreeSet<PathBuf> {
+        let mut files = files(self.config.as_ref(), &self.settings);
+        files.extend(self.named.iter().cloned());
+        files
     }
 
     /// Reacts to changes for ever.
-    async fn run(mut self, mut watch: FileWatch) {
+    pub(super) async fn run(mut self, mut watch: FileWatch) {
         self.keys.iter_mut().for_each(Keys::begin);
         let mut pause = RETRY_FIRST;
         loop {
+            // Also of what was read before this began.
+            watch.were_read();
             let patience = if self.broken.is_empty() { NEVER } else { pause };
             let changed = match tokio::time::timeout(patience, watch.changed()).await {
                 Ok(changed) => {
@@ -141,7 +141,7 @@ impl Reloader {
                 }
             };
             let before = self.files();
-            self.react(&changed, Timestamp::now());
+            self.react(&changed, &mut watch, Timestamp::now());
             if self.files() != before {
                 watch.replace(self.files());
             }
@@ -155,13 +155,13 @@ impl Reloader {
         }
     }
 
-    fn react(&mut self, changed: &[PathBuf], now: Timestamp) {
+    fn react(&mut self, changed: &[PathBuf], watch: &mut FileWatch, now: Timestamp) {
         // Whatever fails again is put back.
         self.broken.retain(|file| !changed.contains(file));
         let is_changed = |path: &Path| changed.iter().any(|one| one == path);
         if let Some(config) = self.config.clone()
-            && is_changed(&config.path)
-            && self.reload_config(&config, now)
+            && (is_changed(&config.path) || self.named.iter().any(|file| is_changed(file)))
+            && self.reload_config(&config, watch, now)
         {
             // Everything that it names was read anew.
             return;
@@ -178,20 +178,40 @@ impl Reloader {
     }
 
     /// A new configuration brings everything that it names, or nothing. Says which.
-    fn reload_config(&mut self, config: &ConfigFile, now: Timestamp) -> bool {
-        let read = || -> Result<_, Box<dyn Error>> {
-            let (settings, warnings) = Settings::load(&config.path, &config.overrides)?;
+    fn reload_config(
+        &mut self,
+        config: &ConfigFile,
+        watch: &mut FileWatch,
+        now: Timestamp,
+    ) -> bool {
+        self.named.clear();
+        let mut read = || -> Result<_, Box<dyn Error>> {
+            let (mut settings, warnings) = Settings::load(&config.path, &config.overrides)?;
+            let later = self.fixed.hold(&mut settings);
+            self.named = files(Some(config), &settings).into_iter().collect();
+            // SECURITY: guarded by `what_a_new_configuration_names_is_watched_before_it_is_read`.
+            // A file that was replaced between being read and being watched would stay unread.
+            watch.also(self.named.iter().cloned());
             // Under the new names of issuers, and therefore an edition for the new policy alone.
             let denied = live(load_deny_list(&settings)?);
             let identity = load_identity(&settings, &denied.1, Some(&self.identity.1))?;
-            let read = keys::read(&settings.issuers, &self.metrics).map_err(|(_, error)| error)?;
-            Ok((settings, warnings, identity, read, denied))
+            let read = keys::read(&settings.issuers).map_err(|(_, error)| error)?;
+            Ok((settings, warnings, later, identity, read, denied))
         };
         match read() {
-            Ok((settings, warnings, identity, read, denied)) => {
+            Ok((settings, warnings, later, identity, read, denied)) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
+                for section in later {
+                    tracing::warn!(
+                        section,
+                        "this section differs from the start, and takes effect at the next one"
+                    );
+                }
+                self.named.clear();
+                // All that is in force was read just now.
+                self.broken.clear();
                 self.adopt(settings, identity, read, denied, now);
                 true
             }
@@ -210,14 +230,10 @@ impl Reloader {
         denied: (Publisher<DenyList>, Reader<DenyList>),
         now: Timestamp,
     ) {
-        for section in needs_restart(&self.settings, &settings) {
-            tracing::warn!(
-                section,
-                "this section has changed and takes effect at the next start"
-            );
-        }
+        self.forget(&settings);
         note_certificates(&identity, &self.metrics);
         self.reloads.watch_only(watched(&settings));
+        self.reloads.know_only(known(&settings));
         let before = std::mem::take(&mut self.keys);
         let before = self.settings.issuers.drain(..).zip(before).collect();
         self.keys = keys::assemble(&settings.issuers, read, before, &self.around);
@@ -233,6 +249,16 @@ impl Reloader {
         self.denied = denied;
         self.settings = settings;
         tracing::info!(object = CONFIG, %generation, "reloaded");
+    }
+
+    /// What the new settings do not name any more is over: it must not be told as stale for ever.
+    fn forget(&self, settings: &Settings) {
+        self.reloads.keep_only(&objects(settings));
+        let stays = |name: &str| settings.issuers.iter().any(|issuer| *issuer.name == *name);
+        let before = self.settings.issuers.iter();
+        for gone in before.filter(|issuer| !stays(&issuer.name)) {
+            self.metrics.forget_issuer(&gone.name);
+        }
     }
 
     fn reload_identity(&mut self, now: Timestamp) {
@@ -282,8 +308,9 @@ impl Reloader {
             return;
         };
         let object = object(&issuer.name);
-        match keys::read_ring(issuer, &self.metrics) {
-            Ok(ring) => {
+        match keys::read_ring(issuer) {
+            Ok(read) => {
+                let ring = read.adopt(issuer, &self.metrics);
                 let generation = publisher.publish(Some(ring));
                 self.reloads.loaded(&object, generation.number(), now);
                 tracing::info!(object, %generation, "reloaded");
@@ -297,12 +324,7 @@ impl Reloader {
 
     /// The last good edition stays in force; that it does is told everywhere.
     fn failed(&mut self, object: &str, files: &[PathBuf], error: &dyn Error, now: Timestamp) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
+        let text = in_full(error);
         self.broken.extend(files.iter().cloned());
         if self.reloads.failed(object, &text, now) == Told::New {
             tracing::error!(
@@ -339,29 +361,5 @@ fn note_keys(settings: &Settings, keys: &[Keys], reloads: &Reloads, now: Timesta
     }
 }
 
-/// The thread that reloads, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Reloading {
-    _stop: oneshot::Sender<Infallible>,
-}
-
-impl Reloading {
-    /// Starts it.
-    pub(super) fn spawn(reloader: Reloader, watch: FileWatch) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (stop, stopped) = oneshot::channel();
-        thread::Builder::new()
-            .name("sidegate-reload".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = reloader.run(watch) => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
-        Ok(Self { _stop: stop })
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,8 @@ The token comes from a file or from standard input, never from an argument: argu
 every process of the host and stay in the history of the shell. Of the certificate only the public
 part is needed, leaf first, then its intermediates.
 
-Exit status: 0 allowed, 1 refused, 2 the question could not be asked.";
+Exit status: 0 allowed, also where only report mode lets it through; 1 refused; 2 the question could not
+be asked.";
 
 /// The only way in to a service that nobody can change: mTLS says which server calls, a verified
 /// JWT says for whom, plain HTTP goes on to localhost.
@@ -152,7 +153,8 @@ pub(super) struct Explain {
     /// Another time than now: 2026-01-31T12:00:00Z or seconds since 1970.
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(super) at: Option<Timestamp>,
-    /// Fetch the keys that come from a URL, once; nothing else is sent anywhere.
+    /// Fetch the keys that come from a URL, once (of a pem_url the one that the token names); nothing
+    /// else is sent anywhere.
     #[arg(long)]
     pub(super) fetch: bool,
     /// One JSON object instead of text.
@@ -166,7 +168,8 @@ pub(super) struct Probe {
     /// ready: can it judge and forward? live: does it run?
     #[arg(default_value = "ready", value_parser = ["ready", "live"])]
     pub(super) question: String,
-    /// The gate's admin address [env: SIDEGATE_ADMIN] [default: 127.0.0.1:9090]
+    /// The gate's admin address; the configuration, which may be broken while the gate runs, is not
+    /// read [env: SIDEGATE_ADMIN] [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS")]
     pub(super) admin: Option<String>,
     /// How long to wait, in seconds.

@@ -1,13 +1,13 @@
 //! `sidegate check`: everything that `run` would read, read and told.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use super::{DONE, FAILED, USAGE, complain, explain, say};
+use super::{DONE, FAILED, USAGE, complain, config_path, say};
 use crate::accept::ServerIdentity;
 use crate::jwks;
 use crate::model::Timestamp;
+use crate::observe::in_full;
 use crate::refresh::{self, Seen};
 use crate::reload::live;
 use crate::revocation::DenyList;
@@ -16,14 +16,8 @@ use crate::settings::{InForce, IssuerSettings, KeySource, Overrides, Settings, W
 /// A certificate that ends sooner than this is worth a word.
 const SOON_DAYS: u64 = 14;
 
-const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
-
 pub(super) fn check(overrides: Overrides, fetching: Fetching) -> u8 {
-    let named = overrides
-        .config
-        .as_ref()
-        .map_or(DEFAULT_CONFIG, |config| &config.value);
-    let (settings, warnings) = match Settings::load(Path::new(named), &overrides) {
+    let (settings, warnings) = match Settings::load(config_path(&overrides), &overrides) {
         Ok(loaded) => loaded,
         Err(error) => {
             complain(&error);
@@ -44,15 +38,15 @@ pub(super) enum Fetching {
     Offline,
 }
 
-/// Fetches an issuer's keys once.
-pub(super) fn look_now(issuer: &IssuerSettings) -> Result<Seen, String> {
+/// Fetches an issuer's keys once; where each is a document of its own, the one of this `kid`.
+pub(super) fn look_now(issuer: &IssuerSettings, kid: Option<&str>) -> Result<Seen, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime
-        .block_on(refresh::look(issuer))
-        .map_err(|error| explain(&error))
+        .block_on(refresh::look(issuer, kid))
+        .map_err(|error| in_full(&error))
 }
 
 #[derive(Debug, Default)]
@@ -101,10 +95,10 @@ impl Report {
                 let text = format!("issuer \"{name}\": its keys are fetched, which was not tried");
                 return self.line("warning", &text);
             }
-            (KeySource::Remote(_), Fetching::Once) => look_now(issuer),
+            (KeySource::Remote(_), Fetching::Once) => look_now(issuer, None),
             _ => jwks::load(&issuer.keys, &issuer.algorithms)
                 .map(|(ring, warnings)| Seen::Keys(ring, warnings))
-                .map_err(|error| explain(&error)),
+                .map_err(|error| in_full(&error)),
         };
         match seen {
             Ok(Seen::Keys(ring, warnings)) => {
@@ -137,11 +131,12 @@ impl Report {
         for (key, end) in [
             ("tls.certificate", identity.not_after),
             ("tls.client_ca", identity.client_ca_not_after),
+            ("a list in tls.client_crl", identity.client_crl_not_after),
         ] {
             let Some(end) = end else { continue };
             let days = end.since(now).as_secs() / (24 * 3600);
             if end <= now {
-                self.fail(&format!("{key} has expired"));
+                self.fail(&format!("{key} has expired: put a new one in its place"));
             } else if days < SOON_DAYS {
                 self.line("warning", &format!("{key} expires in {days} days"));
             }
@@ -162,8 +157,18 @@ impl Report {
                 let (all, expired) = (list.len(), list.expired(now));
                 let text = format!("deny.file: {all} entries, {expired} of them expired");
                 self.line("ok", &text);
+                for issuer in &settings.issuers {
+                    if issuer.keys.is_nameless() && list.names_keys_of(&issuer.name) {
+                        let name = &issuer.name;
+                        let text = format!(
+                            "deny.file: the keys of issuer \"{name}\" have no kid, so an entry \
+                             \"kid issuer={name} ...\" denies nothing; take the key out of its file"
+                        );
+                        self.line("warning", &text);
+                    }
+                }
             }
-            Err(error) => self.fail(&explain(&error)),
+            Err(error) => self.fail(&in_full(&error)),
         }
     }
 

@@ -12,8 +12,8 @@ use http::{HeaderMap, Request};
 use super::args::Explain;
 use super::check::look_now;
 use super::demo::show;
-use super::{DONE, FAILED, complain, say};
-use crate::explain::{Outcome, Question, Report, Step, Verdict, explain, place_of};
+use super::{DONE, FAILED, complain, config_path, say};
+use crate::explain::{Outcome, Question, Report, Step, Verdict, explain, kid_of, place_of};
 use crate::jwks::KeyRing;
 use crate::model::{Denial, Timestamp};
 use crate::pem::{self, PemError};
@@ -22,12 +22,10 @@ use crate::settings::{IssuerSettings, Overrides, Settings, SettingsError, TokenP
 use crate::startup::{Judges, StartError};
 
 /// It could not be run: no such file, a configuration that would not start.
-const NOT_RUN: u8 = 2;
+pub(super) const NOT_RUN: u8 = 2;
 
 /// More than any token is worth reading.
 const MOST_BYTES: u64 = 1 << 20;
-
-const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -76,14 +74,14 @@ pub(super) fn run(args: &Explain, overrides: &Overrides) -> u8 {
 }
 
 fn report(args: &Explain, overrides: &Overrides) -> Result<Report, NotRun> {
-    let named = overrides.config.as_ref();
-    let named = named.map_or(DEFAULT_CONFIG, |config| &config.value);
-    let (settings, _) = Settings::load(Path::new(named), overrides)?;
-    let judges = Judges::load(&settings, |issuer| {
-        args.fetch.then(|| fetched(issuer)).flatten()
-    })?;
+    let (settings, _) = Settings::load(config_path(overrides), overrides)?;
     let chain = pem::certificates(&args.certificate)?;
     let token = token(args.token_file.as_deref())?;
+    let kid = kid_of(&token);
+    let judges = Judges::load(&settings, |issuer| {
+        let fetched = || fetched(issuer, kid.as_deref());
+        args.fetch.then(fetched).flatten()
+    })?;
     let request = request(args, &token, &settings)?;
     Ok(explain(Question {
         settings: &settings,
@@ -98,8 +96,8 @@ fn report(args: &Explain, overrides: &Overrides) -> Result<Report, NotRun> {
 }
 
 /// The keys that an issuer publishes at its URL; why there are none is told at once.
-fn fetched(issuer: &IssuerSettings) -> Option<KeyRing> {
-    match look_now(issuer) {
+fn fetched(issuer: &IssuerSettings, kid: Option<&str>) -> Option<KeyRing> {
+    match look_now(issuer, kid) {
         Ok(Seen::Keys(ring, _)) => Some(ring),
         Ok(Seen::ByKid | Seen::Local) => None,
         Err(error) => {

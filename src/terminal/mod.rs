@@ -16,6 +16,7 @@ mod stay;
 
 use std::error::Error;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,7 +24,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::args::{Cli, Command};
 use self::check::Fetching;
-use crate::settings::{Overrides, SettingsError, json_schema};
+use crate::observe::{in_full, log};
+use crate::settings::{Overrides, json_schema};
 
 /// Everything ended as it should.
 pub const DONE: u8 = 0;
@@ -37,35 +39,47 @@ pub const USAGE: u8 = 64;
 /// Does what the arguments say.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let environment = match Overrides::from_environment(std::env::vars_os()) {
-        Ok(environment) => environment,
-        Err(error) => return settings_error(&error),
-    };
-    ExitCode::from(match cli.command {
-        Command::Run(args) => run::run(args.overrides().over(environment)),
+    let code = match cli.command {
+        Command::Run(args) => in_environment(USAGE, |it| run::run(args.overrides().over(it))),
         Command::Check(args) => {
             let fetching = if args.offline {
                 Fetching::Offline
             } else {
                 Fetching::Once
             };
-            check::check(args.configured.overrides().over(environment), fetching)
+            let flags = args.configured.overrides();
+            in_environment(USAGE, |it| check::check(flags.over(it), fetching))
         }
-        Command::Explain(args) => {
-            let overrides = args.configured.clone().overrides().over(environment);
-            explain::run(&args, &overrides)
-        }
-        Command::Probe(args) => probe::probe(&args, &environment),
+        Command::Explain(args) => in_environment(explain::NOT_RUN, |it| {
+            explain::run(&args, &args.configured.clone().overrides().over(it))
+        }),
+        Command::Probe(args) => in_environment(USAGE, |it| probe::probe(&args, &it)),
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(what) => dev::dev(&what),
         Command::Schema => say(&json_schema()),
         Command::Reference(args) => reference::reference(&args),
-    })
+    };
+    log::end();
+    ExitCode::from(code)
 }
 
-fn settings_error(error: &SettingsError) -> ExitCode {
-    complain(error);
-    ExitCode::from(USAGE)
+/// Does what depends on the environment; what it cannot mean ends this with `otherwise`. Commands that
+/// read none of it are not asked.
+fn in_environment(otherwise: u8, act: impl FnOnce(Overrides) -> u8) -> u8 {
+    match Overrides::from_environment(std::env::vars_os()) {
+        Ok(environment) => act(environment),
+        Err(error) => {
+            complain(&error);
+            otherwise
+        }
+    }
+}
+
+/// The configuration file.
+fn config_path(overrides: &Overrides) -> &Path {
+    const UNSAID: &str = "/etc/sidegate/sidegate.toml";
+    let said = overrides.config.as_ref();
+    Path::new(said.map_or(UNSAID, |config| &config.value))
 }
 
 /// Prints to standard output. That the reader went away (`| head`) is no failure.
@@ -74,20 +88,10 @@ fn say(text: &str) -> u8 {
     DONE
 }
 
-/// Prints an error with its causes to standard error.
+/// Prints an error with its causes to standard error, below what the log said before it.
 fn complain(error: &dyn Error) {
-    drop(std::io::stderr().write_all(format!("sidegate: {}\n", explain(error)).as_bytes()));
-}
-
-/// An error and what is behind it, in one line unless it has several itself.
-fn explain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+    log::flush();
+    drop(std::io::stderr().write_all(format!("sidegate: {}\n", in_full(error)).as_bytes()));
 }
 
 /// Ctrl-C and SIGTERM, from the moment this is made: one that comes while nobody waits is kept. So it

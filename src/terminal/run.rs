@@ -1,27 +1,19 @@
 //! `sidegate run`: the gate from its settings to its end.
 
-use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CUT_OFF, DONE, FAILED, USAGE, complain};
+use super::{CUT_OFF, DONE, FAILED, USAGE, complain, config_path};
 use crate::observe::log;
 use crate::settings::{Overrides, RuntimeSettings, Settings};
 use crate::shutdown::Ended;
 use crate::startup::{self, ConfigFile, Running};
 
-/// Where the configuration is when nobody says.
-const DEFAULT_CONFIG: &str = "/etc/sidegate/sidegate.toml";
-
 pub(super) fn run(overrides: Overrides) -> u8 {
-    let named = overrides
-        .config
-        .as_ref()
-        .map_or(DEFAULT_CONFIG, |config| &config.value);
     let config = ConfigFile {
-        path: PathBuf::from(named),
+        path: config_path(&overrides).to_owned(),
         overrides: overrides.clone(),
     };
     let settings = match load(&config) {
@@ -52,7 +44,7 @@ fn load(config: &ConfigFile) -> Result<Settings, u8> {
         complain(&error);
         USAGE
     })?;
-    log::start(&settings.log);
+    log::start_spooled(&settings.log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -85,25 +77,38 @@ async fn gate(config: ConfigFile, settings: Settings) -> u8 {
             return FAILED;
         }
     };
-    let running: Running = match startup::start_from(config, settings).await {
+    let mut running: Running = match startup::start_from(config, settings).await {
         Ok(running) => running,
         Err(error) => {
             complain(&error);
             return FAILED;
         }
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let is_broken = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = running.failed() => true,
+    };
+    if is_broken {
+        tracing::error!("the thread that reloads has ended by a fault in the gate, which ends too");
     }
     // Whoever asks twice means now.
     let ended = tokio::select! {
-        ended = running.stop() => ended,
+        ended = stopped(running) => ended,
         _ = terminate.recv() => Ended::Forced,
         _ = interrupt.recv() => Ended::Forced,
     };
     match ended {
+        _ if is_broken => FAILED,
         Ended::Drained => DONE,
         Ended::Forced => CUT_OFF,
     }
+}
+
+/// The end of the gate and of its log, whose reader may be slow.
+async fn stopped(running: Running) -> Ended {
+    let ended = running.stop().await;
+    // A thread of its own, which is left alone if a second signal comes.
+    drop(tokio::task::spawn_blocking(log::flush).await);
+    ended
 }

@@ -74,11 +74,14 @@ fn invitation(stage: &Stage) -> String {
     );
     for (says, arguments) in tries {
         // Writing to a String cannot fail.
-        let _ = write!(text, "# {says}\ncurl -sS -i --cacert {ca} {arguments}\n\n");
+        let _ = write!(
+            text,
+            "# {says}\ncurl -sS -i --noproxy '*' --cacert {ca} {arguments}\n\n"
+        );
     }
     let _ = write!(
         text,
-        "# What the gate counted -> sidegate_refused_total\ncurl -sS http://{}/metrics\n\n\
+        "# What the gate counted -> sidegate_refused_total\ncurl -sS --noproxy '*' http://{}/metrics\n\n\
          Ctrl-C ends it and removes the folder.",
         stage.admin
     );

@@ -169,6 +169,20 @@ const ROWS: &[Row] = &[
         "line 1",
     ),
     row(
+        "an empty deny list",
+        DENY,
+        DENY_LIST,
+        |f, _| put(f, ""),
+        "the file is empty",
+    ),
+    row(
+        "a half-written deny list",
+        DENY,
+        DENY_LIST,
+        |f, _| put(f, "sub issuer=main sub=y"),
+        "it has no line end",
+    ),
+    row(
         "a forbidden deny list",
         DENY,
         DENY_LIST,

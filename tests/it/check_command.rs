@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sidegate::lab::{Leaf, SigningKey, Validity, World, world};
-use sidegate::model::{Algorithm, Timestamp};
+use sidegate::lab::{Leaf, SigningKey, Validity, world};
+use sidegate::model::Algorithm;
 
 use crate::settings::broken::{BASE, ROWS};
+
+use crate::harness::new_world;
 
 fn check(config: &Path) -> (Output, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_sidegate"))
@@ -45,7 +47,7 @@ fn ten_broken_configurations_get_ten_texts_that_say_what_to_write() {
 #[test]
 fn the_deny_list_is_read_and_counted_or_its_broken_line_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
     let config = format!("{config}\n[deny]\nfile = \"deny.list\"\n");
     world.write("sidegate.toml", &config).unwrap();
@@ -68,9 +70,54 @@ fn the_deny_list_is_read_and_counted_or_its_broken_line_is_told() {
 }
 
 #[test]
+fn an_entry_for_a_key_that_has_no_name_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_world(folder.path());
+    let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
+    let config = format!("{config}\n[deny]\nfile = \"deny.list\"\n");
+    let list = "kid issuer=main kid=old\nsub issuer=partner sub=ada\n";
+    world.write("deny.list", list).unwrap();
+    world
+        .write("keys.pem", &world.key.public_pem().unwrap())
+        .unwrap();
+    for (keys, is_warned_of) in [
+        ("file = \"jwks.json\"", false),
+        ("pem = \"keys.pem\"", true),
+    ] {
+        let config = config.replacen("file = \"jwks.json\"", keys, 1);
+        world.write("sidegate.toml", &config).unwrap();
+        let (output, text) = check(&folder.path().join("sidegate.toml"));
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let words = "warning: deny.file: the keys of issuer \"main\" have no kid";
+        assert_eq!(text.contains(words), is_warned_of, "{text}");
+    }
+}
+
+#[test]
+fn a_revocation_list_that_has_ended_is_an_error_for_it_keeps_everybody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_world(folder.path());
+    let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
+    world.write("sidegate.toml", &config).unwrap();
+    let config = folder.path().join("sidegate.toml");
+    let (output, text) = check(&config);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let soon = "warning: a list in tls.client_crl expires in 6 days";
+    assert!(text.contains(soon), "{text}");
+    let ended = world.ca.revoke(&[], Validity::Expired).unwrap() + &world.intermediate_crl;
+    world.write("ca.crl", &ended).unwrap();
+    let (output, text) = check(&config);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("error: a list in tls.client_crl has expired"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_good_configuration_is_told_as_good_with_what_it_names() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     world
         .write(
             "sidegate.toml",
@@ -95,7 +142,7 @@ fn a_good_configuration_is_told_as_good_with_what_it_names() {
 #[test]
 fn what_is_in_force_is_told_with_what_the_preset_says_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
     let config = config.replacen(
         "algorithms = [\"ES256\", \"RS256\"]",
@@ -124,7 +171,7 @@ fn what_is_in_force_is_told_with_what_the_preset_says_of_it() {
 #[test]
 fn every_file_that_cannot_be_used_is_named_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     let good = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
     let other = world.ca.issue(&Leaf::server("other.test")).unwrap();
     world.write("other.key", &other.key_pem).unwrap();
@@ -185,7 +232,7 @@ fn every_file_that_cannot_be_used_is_named_with_the_reason() {
 #[test]
 fn report_mode_is_told_loudly() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     let config = world.config("127.0.0.1:0", "off", "127.0.0.1:1");
     let route = "\n[[route]]\npath = \"/**\"\nenforce = \"report\"\n";
     world.write("sidegate.toml", &(config + route)).unwrap();

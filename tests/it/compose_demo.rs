@@ -46,7 +46,10 @@ async fn the_compose_demo_lets_the_user_in_and_keeps_the_intruder_out() {
 
 #[tokio::test]
 async fn the_compose_demo_fails_when_the_service_can_be_reached_around_the_gate() {
-    let open = [("DEMO_LISTEN", "0.0.0.0:8080")];
+    let open = [
+        ("DEMO_LISTEN", "0.0.0.0:8080"),
+        ("DEMO_ROWS", "around the gate"),
+    ];
     let Some(output) = demo("opened", &open).await else {
         return;
     };

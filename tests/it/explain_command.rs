@@ -175,6 +175,30 @@ fn what_cannot_be_asked_is_said_with_exit_status_2() {
     }
 }
 
+/// A variable that nobody knows is somebody's mistake, where variables are read at all.
+#[test]
+fn a_stray_variable_stops_only_commands_that_read_them() {
+    let shell = Shell::open();
+    for (args, code) in [
+        (&["schema"][..], 0),
+        (&["reference", "presets"], 0),
+        (&["dev", "jwks", "--out", "new.key"], 0),
+        (&["explain", "--certificate", "front.crt"], 2),
+        (&["check", "--config", "sidegate.toml"], 64),
+        (&["probe"], 64),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sidegate"));
+        command.args(args).env_clear().env("SIDEGATE_FOO", "1");
+        command
+            .current_dir(&shell.world.folder)
+            .stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+        assert_eq!(told.contains("SIDEGATE_FOO"), code != 0, "{args:?}: {told}");
+    }
+}
+
 #[test]
 fn the_token_is_put_where_the_named_issuer_expects_it() {
     let shell = Shell::open();

@@ -37,7 +37,10 @@ const FLOORS: [&str; 25] = [
 const ROOMS: [(&str, &[&str]); 8] = [
     ("josekit", &["jwks/", "check/signature.rs"]),
     ("rustls_pemfile", &["pem.rs"]),
-    ("prometheus", &["observe/metrics.rs", "startup/"]),
+    (
+        "prometheus",
+        &["observe/metrics.rs", "observe/registry.rs", "startup/"],
+    ),
     ("x509_parser", &["accept/certificate.rs", "jwks/"]),
     ("rcgen", &["lab/pki.rs"]),
     ("clap", &["terminal/"]),

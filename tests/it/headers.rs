@@ -7,6 +7,18 @@ use crate::harness::{Town, bearer, get, raw, request, seen, seen_header};
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
 #[tokio::test]
+async fn the_body_of_a_get_that_does_not_say_its_length_arrives() {
+    let town = Town::start().await;
+    let text = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\nconnection: close\r\n\
+         transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        bearer(&town.token())
+    );
+    let answer = raw(&town, &text).await;
+    assert!(answer.contains("\"body_bytes\": 5"), "{answer}");
+}
+
+#[tokio::test]
 async fn identity_headers_of_the_caller_never_reach_the_upstream() {
     let town = Town::start().await;
     let token = bearer(&town.token());

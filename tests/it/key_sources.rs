@@ -4,6 +4,7 @@
 mod bad_servers;
 mod forms;
 mod unknown_keys;
+mod while_it_waits;
 
 use std::time::Duration;
 
@@ -99,10 +100,49 @@ async fn keys_that_were_not_confirmed_for_too_long_are_not_used() {
     assert_eq!(status(&town, &token).await, 200);
     server.go_down().await;
     eventually_so("the keys end", async || status(&town, &token).await == 503).await;
-    assert_eq!(town.sample("sidegate_jwks_keys{issuer=\"main\"}"), 0);
+    eventually("that they were taken back is an edition", || {
+        generation(&town) == 3 && town.sample("sidegate_jwks_keys{issuer=\"main\"}") == 0
+    })
+    .await;
+    let page = status_page(&town).await;
+    let object = &page["objects"]["keys/main"];
+    assert_eq!(object["generation"], 3, "{page}");
+    assert!(object["stale"]["why"].is_string(), "{page}");
     server.come_back().await;
     eventually_so("the keys are back", async || {
         status(&town, &token).await == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_end_in_time_also_while_their_server_takes_its_time() {
+    let server = KeyServer::start().await;
+    let plan = Plan::new();
+    let jwks = SigningKey::jwks(&[&plan.world.key]).unwrap();
+    let say = |body: &str| say("200 OK", &["etag: \"1\"", "cache-control: no-cache"], body);
+    server.act(Act::Tagged("\"1\"", say(&jwks)));
+    let town = plan
+        .tuned(&server.jwks(), |pace| {
+            pace.floor = OFTEN;
+            pace.max_stale = Duration::from_secs(2);
+            pace.whole = Duration::from_secs(300);
+        })
+        .await;
+    ready(&town).await;
+    assert_eq!(status(&town, &town.token()).await, 200);
+    let unchanged = "HTTP/1.1 304 Not Modified\r\n\r\n";
+    server.act(Act::After(6_000, unchanged.to_owned()));
+    let asked = server.asked();
+    eventually("it is asked again", || server.asked() > asked).await;
+    eventually_so("the keys end", async || {
+        status(&town, &town.token()).await == 503
+    })
+    .await;
+    // What is unchanged then is nothing that the gate still has.
+    server.act(Act::Tagged("\"1\"", say(&jwks)));
+    eventually_so("they are back", async || {
+        status(&town, &town.token()).await == 200
     })
     .await;
 }
@@ -249,6 +289,46 @@ async fn a_new_configuration_keeps_the_keys_of_an_unchanged_issuer() {
 }
 
 #[tokio::test]
+async fn keys_that_came_under_trust_that_is_withdrawn_are_not_used() {
+    for change in [
+        ", ca = \"other-ca.crt\" }",
+        ", ca = CA, server_name = \"other.test\" }",
+    ] {
+        let server = KeyServer::start().await;
+        let plan = Plan::new();
+        server.publish(&[&plan.world.key]);
+        let service = sidegate::lab::Echo::start("127.0.0.1:0".parse().unwrap());
+        let upstream = service.await.unwrap().address.to_string();
+        let text = plan.config(&server.jwks(), &upstream);
+        plan.world.write("sidegate.toml", &text).unwrap();
+        let other_ca = server.authority.pem();
+        plan.world.write("other-ca.crt", other_ca).unwrap();
+        let path = plan.world.folder.join("sidegate.toml");
+        let gate = crate::reload::from_file(&path).await;
+        let sample = |name: &str| crate::harness::sample(&gate.metrics, name);
+        eventually("ready", || sample("sidegate_ready") == 1).await;
+        server.act(Act::Hang);
+        let token = plan.world.token().sign(&plan.world.key).unwrap();
+        let call = async || {
+            let call = get("/", &[("authorization", &bearer(&token))]);
+            let answer = Plan::front(&plan.world).call(gate.address, call).await;
+            answer.unwrap().status().as_u16()
+        };
+        let ca = server.ca();
+        let keys = format!(", ca = {ca} }}");
+        assert!(text.contains(&keys), "{text}");
+        let other = text.replacen(&keys, &change.replace("CA", &ca), 1);
+        plan.world.write("sidegate.toml", &other).unwrap();
+        eventually("reloaded", || {
+            sample("sidegate_generation{object=\"config\"}") == 2
+        })
+        .await;
+        assert_eq!(call().await, 503, "{change}");
+        gate.stop_now().await;
+    }
+}
+
+#[tokio::test]
 async fn check_fetches_once_and_says_what_it_found() {
     let server = KeyServer::start().await;
     let plan = Plan::new();
@@ -282,6 +362,51 @@ async fn check_fetches_once_and_says_what_it_found() {
         "{text}"
     );
     assert_eq!((code, server.asked()), (0, 2), "{text}");
+}
+
+/// Also where each key is a document of its own: the one that the token names is fetched.
+#[tokio::test]
+async fn explain_fetches_the_keys_that_a_token_needs_where_it_is_told_to() {
+    let server = KeyServer::start().await;
+    let plan = Plan::new();
+    let pem = ok(&plan.world.key.public_pem().unwrap());
+    server.act(Act::ByPath(vec![("/pem/current".to_owned(), pem)]));
+    let keys = format!(
+        "{{ pem_url = {:?}, ca = {} }}",
+        server.url("/pem/{kid}"),
+        server.ca()
+    );
+    let text = plan.config(&keys, "127.0.0.1:9");
+    plan.world.write("sidegate.toml", &text).unwrap();
+    let ask = async |flags: &'static [&str]| {
+        let folder = plan.world.folder.clone();
+        let run = move || {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sidegate"));
+            command.args([
+                "explain",
+                "--config",
+                "sidegate.toml",
+                "--certificate",
+                "front.crt",
+            ]);
+            command.args(["--token-file", "token"]).args(flags);
+            command.current_dir(folder).env_clear().output()
+        };
+        let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(text).unwrap(),
+        )
+    };
+    let (code, text) = ask(&[]).await;
+    assert!(
+        text.contains("keys_unavailable") && text.contains("--fetch"),
+        "{text}"
+    );
+    assert_eq!((code, server.asked()), (1, 0), "{text}");
+    let (code, text) = ask(&["--fetch"]).await;
+    assert_eq!((code, server.asked()), (0, 1), "{text}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::harness::process::Gate;
 use crate::harness::{
-    ANY, Town, bearer, eventually, eventually_so, get, local, raw, request, seen,
+    ANY, Town, bearer, eventually, eventually_so, get, local, plain, raw, request, seen,
 };
 
 /// The standard configuration with more under one of its tables.
@@ -171,8 +171,26 @@ async fn a_body_over_the_limit_is_413_whether_it_says_its_length_or_not() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_413_beside_a_websocket_too() {
+    let town = Town::with(and("limits", "body_bytes = \"1KiB\"")).await;
+    let chunk = format!("800\r\n{}\r\n", "x".repeat(0x800));
+    let text = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nauthorization: {}\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\
+         transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n",
+        bearer(&town.token())
+    );
+    let answer = raw(&town, &text).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!(town.refused("body_too_large"), 1);
+}
+
+#[tokio::test]
 async fn a_header_that_does_not_end_is_408_while_a_silent_connection_waits_longer() {
-    let town = Town::with(and("timeouts", "header_read = \"1s\"\nidle = \"3s\"")).await;
+    let town = Town::with(and(
+        "timeouts",
+        "header_read = \"500ms\"\nidle = \"1500ms\"",
+    ))
+    .await;
     let mut slow = town
         .front(Http::One)
         .connect(town.gate.address)
@@ -407,6 +425,21 @@ async fn an_answer_that_comes_before_the_end_of_the_body_still_arrives() {
 }
 
 #[tokio::test]
+async fn an_identity_that_cannot_be_told_is_said_before_the_body_is_all_there() {
+    let town = Town::start().await;
+    // Three times as long once it is escaped.
+    let long = town.world.token().claim("email", "é".repeat(1500));
+    let long = bearer(&long.sign(&town.world.key).unwrap());
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: {long}\r\n");
+    let body = "x".repeat(1 << 20);
+    let text = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    let answer = raw(&town, &text).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer:.200}");
+    assert_eq!(town.refused("identity_unforwardable"), 1);
+}
+
+#[tokio::test]
 async fn the_deadline_of_the_whole_exchange_blames_whoever_was_slow() {
     let silent = TcpListener::bind(ANY).await.unwrap();
     let address = silent.local_addr().unwrap();
@@ -457,4 +490,24 @@ async fn too_many_open_files_pause_the_door_and_it_opens_again() {
         answer.is_ok_and(|answer| answer.status() == 200)
     })
     .await;
+}
+
+/// Whoever may connect to the admin port could otherwise have the process restarted.
+#[tokio::test]
+async fn whoever_asks_and_does_not_read_keeps_no_probe_waiting() {
+    let town = Town::start().await;
+    let admin = town.gate.admin.unwrap();
+    let mut deaf = Vec::new();
+    for _ in 0..64 {
+        let mut socket = tokio::net::TcpStream::connect(admin).await.unwrap();
+        // More answers than all buffers on the way hold.
+        let asked = "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".repeat(2_000);
+        let sending = socket.write_all(asked.as_bytes());
+        drop(tokio::time::timeout(Duration::from_secs(1), sending).await);
+        deaf.push(socket);
+    }
+    let request = http::Request::get("/livez").body(http_body_util::Full::default());
+    let probe = plain::call(admin.port(), request.unwrap());
+    let answer = tokio::time::timeout(Duration::from_secs(30), probe).await;
+    assert_eq!(answer.expect("no answer").head.status(), 200);
 }

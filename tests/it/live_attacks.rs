@@ -9,6 +9,7 @@ use sidegate::model::Timestamp;
 use sidegate::settings::{AudienceRule, IssuerSettings, KeySource, SubjectRule, TokenPlace};
 
 use crate::attacks::{World, rows};
+use crate::harness::counters::Refusals;
 use crate::harness::{Town, get, seen_header};
 
 /// The attack table's issuers in place of the town's own.
@@ -72,17 +73,17 @@ async fn no_row_gets_through(http: Http) {
     let front = town.front(http);
     let mut line = front.open(town.gate.address).await.unwrap();
     let mut wrong = String::new();
+    let mut refusals = Refusals::watch(&town.gate.metrics);
     for row in rows(&world) {
         let fields: Vec<(&str, &str)> = row
             .headers
             .iter()
             .map(|(name, value)| (&**name, &**value))
             .collect();
-        let before = town.refused(row.denial.code());
         let answer = line.send(get("/", &fields)).await.unwrap();
         let expected = Answer::to(row.denial);
         let told = String::from_utf8_lossy(answer.body()).into_owned();
-        let refused = town.refused(row.denial.code()) == before + 1;
+        let refused = refusals.new_ones(&town.gate.metrics) == [row.denial.code()];
         let silent = !told.contains(row.denial.code());
         let marked = answer.headers().contains_key("proxy-status");
         if answer.status() != expected.status || !refused || !silent || !marked {

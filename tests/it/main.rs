@@ -16,6 +16,8 @@ mod curl;
 #[cfg(test)]
 mod dashboard;
 #[cfg(test)]
+mod decision_log;
+#[cfg(test)]
 mod decision_table;
 #[cfg(test)]
 mod demo;
@@ -97,6 +99,8 @@ mod streaming;
 mod streams;
 #[cfg(test)]
 mod systemd;
+#[cfg(test)]
+mod unread;
 #[cfg(test)]
 mod websocket;
 #[cfg(test)]

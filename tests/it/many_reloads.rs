@@ -1,4 +1,6 @@
-//! Ten thousand reloads leave nothing behind: no memory, no descriptor, no thread, no watch.
+//! Thousands of reloads leave nothing behind: no memory, no descriptor, no thread, no watch.
+//!
+//! `RELOAD_ROUNDS` sets another number of rounds than 56, which are 2,800 reloads: 196 for ten thousand.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +13,6 @@ use crate::harness::service::Fast;
 use crate::harness::{eventually_so, get, local};
 
 const ISSUERS: usize = 50;
-const ROUNDS: usize = 196;
 /// Every so often the configuration changes, too, which brings everything anew.
 const PER_CONFIG: usize = 14;
 /// After so many rounds everything has been allocated that ever will be.
@@ -27,7 +28,7 @@ struct Holds {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_reloads_leave_nothing_behind() {
+async fn thousands_of_reloads_leave_nothing_behind() {
     let service = Fast::start().await;
     let issuers = |world: &World, config: String| {
         let mut text = format!("{config}\n[log]\nlevel = \"error\"\n");
@@ -47,7 +48,8 @@ async fn ten_thousand_reloads_leave_nothing_behind() {
     let mut line = gate.front(Http::Two).open(local(gate.port)).await.unwrap();
     let mut expected = reloads(&gate).await;
     let mut warm = None;
-    for round in 1..=ROUNDS {
+    let rounds = rounds();
+    for round in 1..=rounds {
         let renews_all = round % PER_CONFIG == 0;
         for number in 0..ISSUERS {
             write(&gate.world, number, round);
@@ -79,8 +81,13 @@ async fn ten_thousand_reloads_leave_nothing_behind() {
             warm = Some(holds(&gate));
         }
     }
-    assert!(expected >= 10_000, "{expected}");
+    assert!(expected >= (rounds * ISSUERS) as u64, "{expected}");
     nothing_is_left(&gate, &warm.unwrap(), expected).await;
+}
+
+fn rounds() -> usize {
+    let named = std::env::var("RELOAD_ROUNDS").ok();
+    named.map_or(56, |count| count.parse().unwrap())
 }
 
 /// What the gate holds now is what it held when it was warm.
@@ -91,11 +98,11 @@ async fn nothing_is_left(gate: &Gate, warm: &Holds, reloads: u64) {
     })
     .await;
     let end = holds(gate);
-    println!("{reloads} reloads: {warm:?} after {WARM} rounds, {end:?} after {ROUNDS}");
+    println!("{reloads} reloads: {warm:?} after {WARM} rounds, {end:?} at the end");
     assert_eq!(end.threads, warm.threads);
     assert_eq!(end.watches, warm.watches);
     let growth = end.resident.saturating_sub(warm.resident);
-    assert!(growth < 2 << 20, "{warm:?} {end:?}");
+    assert!(growth < 1 << 20, "{warm:?} {end:?}");
 }
 
 fn write(world: &World, number: usize, round: usize) {

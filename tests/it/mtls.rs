@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use sidegate::lab::{Http, Issued, Leaf, Role, world};
+use sidegate::lab::{Echo, Http, Issued, Leaf, Role, Validity, world};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Town, bearer, eventually, get, seen, seen_header};
+use crate::harness::{ANY, Town, bearer, eventually, get, seen, seen_header, world_at};
 
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
@@ -131,7 +131,7 @@ async fn every_kind_of_mark_lets_its_certificate_in_and_no_other() {
     // A certificate can only be pinned once it exists, so this world's is made first.
     let folder = tempfile::tempdir().unwrap();
     let now = sidegate::model::Timestamp::now();
-    let world = sidegate::lab::World::create(folder.path(), now).unwrap();
+    let world = world_at(folder.path(), now);
     let good = world.ca.issue(&leaf).unwrap();
     let facts = sidegate::accept::certificate::Certificate::parse(&good.der).unwrap();
     let other = Leaf {
@@ -245,4 +245,33 @@ fn client_config(town: &Town, version: &'static rustls::SupportedProtocolVersion
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_revocation_list_that_ends_closes_what_is_open() {
+    let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+    let upstream = echo.address.to_string();
+    let town = Town::prepared(echo, &upstream, |world, config| {
+        // Enough for a busy machine to get so far.
+        let list = world.ca.revoke(&[], Validity::For(12)).unwrap();
+        let lists = list + &world.intermediate_crl;
+        world.write("ca.crl", &lists).unwrap();
+        config
+    })
+    .await;
+    let token = bearer(&town.token());
+    let fields = [("authorization", &*token)];
+    let mut lines = Vec::new();
+    for http in BOTH {
+        let mut line = town.front(http).open(town.gate.address).await.unwrap();
+        assert_eq!(line.send(get("/", &fields)).await.unwrap().status(), 200);
+        lines.push(line);
+    }
+    let closed = "sidegate_connections_closed_total{cause=\"trust\"}";
+    eventually("they are closed", || town.sample(closed) == 2).await;
+    for http in BOTH {
+        let front = town.front(http);
+        let again = front.call(town.gate.address, get("/", &fields)).await;
+        assert!(again.is_err(), "nor does it get in anew");
+    }
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use self::corpus::{careless_readings, spellings};
+use self::wire::Wire;
 use crate::harness::peer::{Service, nginx_service};
 use crate::harness::{ANY, Town, bearer};
 
@@ -40,13 +41,14 @@ fn pass(town: &Town, groups: &[&str]) -> String {
     bearer(&claims.sign(&town.world.key).unwrap())
 }
 
-/// Sends `GET spelling` as these very bytes and gives back the body of the answer.
-async fn ask(front: &Caller, http: Http, town: &Town, spelling: &[u8], pass: &str) -> String {
-    let tls = front.connect(town.gate.address).await.unwrap();
-    let answer = match http {
-        Http::One => wire::http1(tls, spelling, pass).await,
-        Http::Two => wire::http2(tls, spelling, pass).await,
-    };
+/// A caller over `http` that keeps its connection.
+fn wire<'a>(front: &'a Caller, http: Http, town: &Town) -> Wire<'a> {
+    Wire::new(front, http, town.gate.address)
+}
+
+/// Sends `GET spelling` as these very bytes and gives back the answer, its body at least.
+async fn ask(wire: &mut Wire<'_>, spelling: &[u8], pass: &str) -> String {
+    let answer = wire.get(spelling, pass).await;
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -65,11 +67,12 @@ async fn no_spelling_reaches_a_protected_page(http: Http, service: Option<Servic
     for mode in MODES {
         let town = town(mode, service.as_ref()).await;
         let front = town.front(http);
+        let mut wire = wire(&front, http, &town);
         let (nobody, admin) = (pass(&town, &["users"]), pass(&town, &["admins"]));
         let mut wrong = String::new();
         let mut passed = 0;
         for spelling in spellings() {
-            let body = ask(&front, http, &town, &spelling, &nobody).await;
+            let body = ask(&mut wire, &spelling, &nobody).await;
             let reached = target(&body);
             let is_protected = body.contains("PROTECTED")
                 || reached.iter().any(|target| careless_readings(target));
@@ -94,16 +97,13 @@ async fn no_spelling_reaches_a_protected_page(http: Http, service: Option<Servic
         } else {
             "/admin/secret"
         };
-        page(
-            ask(&front, http, &town, b"/admin/secret", &admin).await,
-            plain,
-        );
+        page(ask(&mut wire, b"/admin/secret", &admin).await, plain);
         let plain = if service.is_some() {
             "OPEN /public"
         } else {
             "/public"
         };
-        page(ask(&front, http, &town, b"/public", &nobody).await, plain);
+        page(ask(&mut wire, b"/public", &nobody).await, plain);
     }
 }
 
@@ -162,6 +162,7 @@ async fn the_normal_form_is_what_reaches_the_upstream() {
     let admin = pass(&town, &["admins"]);
     for http in [Http::One, Http::Two] {
         let front = town.front(http);
+        let mut wire = wire(&front, http, &town);
         for (spelling, forwarded) in [
             (
                 "/public//./a/../b%7e/%c3%a9?q=/../%2f;//",
@@ -171,7 +172,7 @@ async fn the_normal_form_is_what_reaches_the_upstream() {
             ("/public/", "/public/"),
             ("/users/ada%40example.com", "/users/ada%40example.com"),
         ] {
-            let body = ask(&front, http, &town, spelling.as_bytes(), &admin).await;
+            let body = ask(&mut wire, spelling.as_bytes(), &admin).await;
             assert_eq!(
                 target(&body).as_deref(),
                 Some(forwarded),
@@ -187,8 +188,9 @@ async fn without_routes_a_path_goes_through_as_it_came() {
     let pass = pass(&town, &["users"]);
     for http in [Http::One, Http::Two] {
         let front = town.front(http);
+        let mut wire = wire(&front, http, &town);
         for spelling in ["/a//b/../c;x=%2f/%2e/%252e?q", "/%61", "//x"] {
-            let body = ask(&front, http, &town, spelling.as_bytes(), &pass).await;
+            let body = ask(&mut wire, spelling.as_bytes(), &pass).await;
             assert_eq!(target(&body).as_deref(), Some(spelling), "{body}");
         }
     }

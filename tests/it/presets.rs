@@ -1,7 +1,7 @@
 //! Each preset against tokens as its system makes them, through a live gate; and against the traps
 //! that each of these systems is known for.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
@@ -10,12 +10,15 @@ use sidegate::lab::{Http, SigningKey};
 use sidegate::model::{Algorithm, Denial};
 use tempfile::TempDir;
 
+use crate::attacks::rsa::rsa;
+use crate::harness::counters::Refusals;
 use crate::harness::{Town, bearer, get, seen, seen_header};
 
 /// A gate whose one issuer, `main`, is written as in the test, and the key that signs for it.
 struct Stand {
     town: Town,
     key: SigningKey,
+    refusals: RefCell<Refusals>,
     _keys: TempDir,
 }
 
@@ -29,7 +32,11 @@ enum Got {
 
 impl Stand {
     async fn new(issuer: &str, algorithm: Algorithm, kid: Option<&str>) -> Self {
-        let key = SigningKey::generate(algorithm, kid).unwrap();
+        let key = if algorithm == Algorithm::Rs256 {
+            rsa("preset", algorithm, kid)
+        } else {
+            SigningKey::generate(algorithm, kid).unwrap()
+        };
         let (member, text) = if algorithm.is_symmetric() {
             ("secret", key.secret().unwrap().to_vec())
         } else {
@@ -47,6 +54,7 @@ impl Stand {
         })
         .await;
         Self {
+            refusals: RefCell::new(Refusals::watch(&town.gate.metrics)),
             town,
             key,
             _keys: folder,
@@ -70,7 +78,6 @@ impl Stand {
     }
 
     async fn send(&self, fields: &[(&str, &str)]) -> Got {
-        let before = self.refusals();
         let caller = self.town.front(Http::Two);
         let answer = caller
             .call(self.town.gate.address, get("/", fields))
@@ -84,21 +91,12 @@ impl Stand {
             );
             return Got::Passed(seen_header(&answer, "x-auth-subject").pop());
         }
-        let after = self.refusals();
-        let counted = |code: &&Denial| after.get(code.code()) != before.get(code.code());
-        let denial = Denial::ALL.iter().find(counted).unwrap();
-        Got::Refused(answer.status().as_u16(), denial.code())
-    }
-
-    /// How often each reason was counted.
-    fn refusals(&self) -> HashMap<String, String> {
-        let text = String::from_utf8(self.town.gate.metrics.render()).unwrap();
-        let lines = text.lines().filter_map(|line| {
-            let sample = line.strip_prefix("sidegate_refused_total{reason=\"")?;
-            let (code, count) = sample.split_once('"')?;
-            Some((code.to_owned(), count.to_owned()))
-        });
-        lines.collect()
+        let counted = self.refusals.borrow_mut().new_ones(&self.town.gate.metrics);
+        assert_eq!(counted.len(), 1, "{counted:?}");
+        let denial = Denial::ALL
+            .iter()
+            .find(|denial| denial.code() == counted[0]);
+        Got::Refused(answer.status().as_u16(), denial.unwrap().code())
     }
 
     /// Passes in `header`, with the system's unsigned companions beside it.

@@ -8,9 +8,9 @@ use http::StatusCode;
 use serde_json::json;
 use sidegate::lab::{Caller, Http};
 use sidegate::model::{Denial, Timestamp};
-use sidegate::observe::Metrics;
 
 use crate::attacks::{Attack, World, rows};
+use crate::harness::counters::by_reason;
 use crate::harness::{Town, bearer, get, raw, seen_header, status_page};
 use crate::live_attacks;
 
@@ -23,18 +23,6 @@ fn watch_main(config: &str) -> String {
         "name = \"main\"\nenforce = \"report\"\n",
         1,
     )
-}
-
-/// The samples of a counter by reason; those that never counted are left out.
-fn by_reason(metrics: &Metrics, counter: &str) -> BTreeMap<String, u64> {
-    let text = String::from_utf8(metrics.render()).unwrap();
-    let samples = text.lines().filter_map(|line| {
-        let labels = line.strip_prefix(counter)?.strip_prefix('{')?;
-        let (labels, count) = labels.split_once("} ")?;
-        let (_, reason) = labels.split_once("reason=\"")?;
-        Some((reason.split('"').next()?.to_owned(), count.parse().unwrap()))
-    });
-    samples.filter(|(_, count)| *count > 0).collect()
 }
 
 fn refused(town: &Town) -> BTreeMap<String, u64> {

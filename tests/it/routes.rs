@@ -5,7 +5,7 @@ use sidegate::settings::{Overrides, Settings};
 use sidegate::startup::{self, ConfigFile};
 
 use crate::harness::process::Gate;
-use crate::harness::{ANY, Town, bearer, eventually_so, get};
+use crate::harness::{ANY, Town, bearer, eventually, eventually_so, get};
 
 #[tokio::test]
 async fn a_changed_route_decides_the_next_request_of_an_open_connection() {
@@ -58,12 +58,15 @@ async fn the_decision_line_names_the_route() {
         let answer = line.send(get(path, &fields)).await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
     }
-    let log = gate.log();
-    let decisions: Vec<serde_json::Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .filter(|line: &serde_json::Value| line["path"].is_string())
-        .collect();
+    let decisions = || -> Vec<serde_json::Value> {
+        let log = gate.log();
+        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines
+            .filter(|line: &serde_json::Value| line["path"].is_string())
+            .collect()
+    };
+    eventually("all are told", || decisions().len() == 3).await;
+    let decisions = decisions();
     let told: Vec<[&str; 2]> = decisions
         .iter()
         .map(|line| ["path", "route"].map(|key| line[key].as_str().unwrap_or("none")))
@@ -73,6 +76,6 @@ async fn the_decision_line_names_the_route() {
         ["/healthz", "route[1]"],
         ["/feeds", "none"],
     ];
-    assert_eq!(told, expected, "{log}");
+    assert_eq!(told, expected);
     assert_eq!(decisions[1]["subject"], serde_json::Value::Null);
 }

@@ -3,7 +3,7 @@
 use sidegate::lab::{Echo, Http, World};
 
 use crate::harness::process::Gate;
-use crate::harness::{ANY, bearer, eventually, get};
+use crate::harness::{ANY, bearer, eventually, eventually_so, get};
 
 #[tokio::test]
 async fn no_token_and_no_unverified_claim_is_logged_at_any_level() {
@@ -128,5 +128,38 @@ async fn every_decision_is_one_line_of_json_with_its_reason() {
             line["request_id"].is_string() && line["duration_us"].is_u64(),
             "{line}"
         );
+    }
+}
+
+/// A path that leads to no file is perhaps the secret itself.
+#[tokio::test]
+async fn a_secret_in_the_place_of_its_path_is_never_told() {
+    let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+    let more = "[log]\nlevel = \"trace\"\nformat = \"json\"\n";
+    let gate = Gate::start(&echo.address.to_string(), more).await;
+    let config = gate.world.folder.join("sidegate.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text
+        .replacen("{ file = \"jwks.json\" }", "{ secret = \"hunter2\" }", 1)
+        .replacen("[\"ES256\", \"RS256\"]", "[\"HS256\"]", 1);
+    gate.world.write("sidegate.toml", &text).unwrap();
+    let named = "the file that keys.secret names";
+    eventually_so("the reload says so", async || {
+        let page = gate.ask("/status").await.body;
+        String::from_utf8_lossy(&page).contains(named)
+    })
+    .await;
+    let pages = [gate.ask("/status").await, gate.ask("/metrics").await];
+    let pages = pages.map(|page| String::from_utf8(page.body.to_vec()).unwrap());
+    assert!(!pages.concat().contains("hunter2"), "{pages:?}");
+    assert!(gate.log().contains(named), "{}", gate.log());
+    assert!(!gate.log().contains("hunter2"), "{}", gate.log());
+    for command in ["check", "run"] {
+        let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_sidegate"));
+        let process = process.args([command, "--config"]).arg(&config);
+        let output = process.env_clear().output().unwrap();
+        let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(told.contains(named), "{command}: {told}");
+        assert!(!told.contains("hunter2"), "{command}: {told}");
     }
 }

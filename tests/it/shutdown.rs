@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use http::header::CONNECTION;
 use sidegate::lab::{Http, Line};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::harness::process::Gate;
 use crate::harness::service::Fast;
-use crate::harness::{eventually, eventually_so, get, local};
+use crate::harness::{Town, eventually, eventually_so, get, local};
 
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
@@ -77,7 +78,7 @@ async fn load_on_open_connections_loses_nothing_to_sigterm() {
 #[tokio::test]
 async fn after_sigterm_readyz_says_503_while_connections_are_still_accepted() {
     let service = Fast::start().await;
-    let mut gate = Gate::start(&service.upstream, &times("3s", "10s")).await;
+    let mut gate = Gate::start(&service.upstream, &times("1500ms", "10s")).await;
     assert_eq!(gate.ask("/readyz").await.head.status(), 200);
     gate.terminate();
     eventually_so("not ready", async || {
@@ -170,4 +171,21 @@ fn sent_nothing(error: &str) -> bool {
     ]
     .iter()
     .any(|words| error.contains(words))
+}
+
+#[tokio::test]
+async fn a_crowd_in_the_queue_does_not_keep_the_port_open_beyond_the_end() {
+    let more = "\n[limits]\nhandshakes = 1\n[shutdown]\ndrain = \"1s\"\n";
+    let town = Town::with(|config| config + more).await;
+    let address = town.gate.address;
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(TcpStream::connect(address).await.unwrap());
+    }
+    // Each silent handshake has half a second before it gives way to the next: far too long for all.
+    town.gate.stop_now().await;
+    eventually_so("the port is closed", async || {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
 }

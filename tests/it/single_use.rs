@@ -1,14 +1,11 @@
 //! Tokens that pass once: exactly once, however many come at the same time and whatever is reloaded
 //! meanwhile; and never used up by a request that was refused.
 
-use std::path::Path;
-
 use sidegate::lab::{Caller, Echo, Http, World, world};
-use sidegate::model::Timestamp;
-use sidegate::settings::{Overrides, Settings};
-use sidegate::startup::{self, ConfigFile};
+use tokio::net::TcpListener;
 
-use crate::harness::{ANY, Town, bearer, eventually, get};
+use crate::harness::{ANY, Town, bearer, eventually, get, new_world};
+use crate::reload::from_file;
 
 /// The first issuer's tokens pass once, by these settings.
 async fn town(settings: &str) -> Town {
@@ -99,7 +96,8 @@ async fn of_many_requests_with_one_token_exactly_one_passes() {
     assert_eq!(town.echo.served(), 1);
 }
 
-fn again(line: &sidegate::lab::Line) -> sidegate::lab::Line {
+/// Another end of a connection that carries many requests at once.
+pub(crate) fn again(line: &sidegate::lab::Line) -> sidegate::lab::Line {
     match line {
         sidegate::lab::Line::Two(sender) => sidegate::lab::Line::Two(sender.clone()),
         sidegate::lab::Line::One(_) => panic!("HTTP/1.1 carries one request at a time"),
@@ -127,6 +125,31 @@ async fn a_request_that_its_route_refuses_does_not_use_its_token_up() {
     assert_eq!(answer.unwrap().status(), 403);
     assert_eq!(town.refused("scope_missing"), 1);
     assert_eq!(status(&town, &token).await, 200);
+}
+
+#[tokio::test]
+async fn a_request_for_which_there_is_no_room_does_not_use_its_token_up() {
+    let silent = TcpListener::bind(ANY).await.unwrap();
+    let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
+    let upstream = silent.local_addr().unwrap().to_string();
+    let limit = "\n[limits]\nrequests = 1\n";
+    let town = Town::before(echo, &upstream, |config| once(&config, "true") + limit).await;
+    let (first, second) = (token(&town.world, "one"), token(&town.world, "two"));
+    let front = town.front(Http::One);
+    let address = town.gate.address;
+    let waiting = tokio::spawn(async move {
+        let call = get("/", &[("authorization", &first)]);
+        front.call(address, call).await.unwrap().status()
+    });
+    let (held, _) = silent.accept().await.unwrap();
+    assert_eq!(status(&town, &second).await, 503);
+    assert_eq!(town.refused("request_limit"), 1);
+    drop(held);
+    assert_eq!(waiting.await.unwrap(), 502);
+    drop(silent);
+    // Nobody is behind the gate any more; but the gate lets it through.
+    assert_eq!(status(&town, &second).await, 503);
+    assert_eq!(town.refused("upstream_unavailable"), 1);
 }
 
 #[tokio::test]
@@ -168,7 +191,7 @@ async fn a_retry_on_the_same_connection_passes_where_that_is_allowed() {
 #[tokio::test]
 async fn a_new_configuration_does_not_forget_what_was_used() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     let echo = Echo::start(ANY.parse().unwrap()).await.unwrap();
     let config = once(&world.config(ANY, ANY, &echo.address.to_string()), "true");
     world.write("sidegate.toml", &config).unwrap();
@@ -198,13 +221,4 @@ async fn a_new_configuration_does_not_forget_what_was_used() {
     })
     .await;
     assert_eq!(status().await, 401);
-}
-
-async fn from_file(path: &Path) -> startup::Running {
-    let (settings, _) = Settings::load(path, &Overrides::default()).unwrap();
-    let config = ConfigFile {
-        path: path.to_owned(),
-        overrides: Overrides::default(),
-    };
-    startup::start_from(config, settings).await.unwrap()
 }

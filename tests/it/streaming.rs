@@ -1,6 +1,6 @@
-//! Bodies stream: a gigabyte passes through the gate, and its memory stays as it was.
+//! Bodies stream: one of many times the room passes through the gate, and its memory stays as it was.
 //!
-//! The gate is a process of its own. `SIDEGATE_STREAM_MIB` sets another size than 1024.
+//! The gate is a process of its own. `STREAM_MIB` sets another size than 128: 1024 for a gigabyte.
 
 use std::env;
 use std::time::Duration;
@@ -19,10 +19,10 @@ const MIB: u64 = 1024 * 1024;
 /// What the memory may grow by. A body that were collected would need the whole of its size.
 const ROOM: u64 = 16 * MIB;
 /// Enough for every buffer to have been as large as it gets.
-const WARM_UP: u64 = 64 * MIB;
+const WARM_UP: u64 = 32 * MIB;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gigabyte_goes_up_at_a_flat_memory_size_over_http_1() {
+async fn a_large_body_goes_up_at_a_flat_memory_size_over_http_1() {
     flat(Http::One, async |gate| {
         upload(gate, Http::One, size()).await
     })
@@ -30,7 +30,7 @@ async fn a_gigabyte_goes_up_at_a_flat_memory_size_over_http_1() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gigabyte_goes_up_at_a_flat_memory_size_over_http_2() {
+async fn a_large_body_goes_up_at_a_flat_memory_size_over_http_2() {
     flat(Http::Two, async |gate| {
         upload(gate, Http::Two, size()).await
     })
@@ -38,7 +38,7 @@ async fn a_gigabyte_goes_up_at_a_flat_memory_size_over_http_2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gigabyte_comes_down_at_a_flat_memory_size_over_http_1() {
+async fn a_large_body_comes_down_at_a_flat_memory_size_over_http_1() {
     flat(Http::One, async |gate| {
         download(gate, Http::One, size()).await
     })
@@ -46,7 +46,7 @@ async fn a_gigabyte_comes_down_at_a_flat_memory_size_over_http_1() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gigabyte_comes_down_at_a_flat_memory_size_over_http_2() {
+async fn a_large_body_comes_down_at_a_flat_memory_size_over_http_2() {
     flat(Http::Two, async |gate| {
         download(gate, Http::Two, size()).await
     })
@@ -54,8 +54,8 @@ async fn a_gigabyte_comes_down_at_a_flat_memory_size_over_http_2() {
 }
 
 fn size() -> u64 {
-    let named = env::var("SIDEGATE_STREAM_MIB").ok();
-    named.map_or(1024, |mib| mib.parse().unwrap()) * MIB
+    let named = env::var("STREAM_MIB").ok();
+    named.map_or(128, |mib| mib.parse().unwrap()) * MIB
 }
 
 /// Warms a gate up in both directions, then watches its memory during `transfer`.

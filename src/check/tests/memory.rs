@@ -3,6 +3,8 @@
 use super::*;
 use sidegate::lab::TokenSpec;
 
+use crate::settings::{TokenForm, TypeRule};
+
 // === Keys and time ===
 
 #[test]
@@ -64,6 +66,41 @@ fn a_cached_token_is_found_only_where_its_issuers_tokens_stand() {
     assert!(!recalled(&[IssuerIndex(1), IssuerIndex(2)]));
     assert!(!recalled(&[]));
     assert!(recalled(&[pomerium]), "elsewhere it stays good");
+}
+
+#[test]
+fn what_runs_is_refused_once_tokens_of_its_kind_are_not_wanted() {
+    let mut bench = Bench::new(100);
+    let good = WORLD.good();
+    let principal = bench.assert_pomerium(&good, NOW).unwrap();
+    let cached = bench.assert_pomerium(&good, NOW).unwrap();
+    let before = bench.issuers[0].clone();
+    let types = |words: &[&str]| TypeRule::new(words.iter().map(|word| (*word).to_owned()));
+    let signers = TokenForm::AwsAlb(vec!["ours".to_owned()]);
+    let other = |change: &dyn Fn(&mut IssuerSettings)| {
+        let mut issuer = before.clone();
+        change(&mut issuer);
+        issuer
+    };
+    for (issuer, refused) in [
+        (before.clone(), None),
+        (other(&|it| it.types = types(&["JWT", "at+jwt"])), None),
+        (
+            other(&|it| it.types = types(&["at+jwt"])),
+            Some(Denial::TokenTypeRefused),
+        ),
+        (
+            other(&|it| it.form = signers.clone()),
+            Some(Denial::SignerRefused),
+        ),
+    ] {
+        bench.issuers[0] = issuer;
+        let policy = Policy::of_issuers(&bench.issuers, TOKEN_BYTES, bench.readers.clone());
+        for principal in [&principal, &cached] {
+            let again = policy.judge_again(principal, &bench.peer, &bench.peer, NOW);
+            assert_eq!(again.err().map(|refusal| refusal.denial), refused);
+        }
+    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl Bench {
                     policy,
                     on,
                     now,
+                    room: true,
                 }
                 .spend(unspent)
             })
@@ -95,14 +96,7 @@ impl Bench {
             .value
             .places()
             .find(&headers)
-            .map_err(|denial| Refusal {
-                denial,
-                deny_line: None,
-                issuer: None,
-                kid: None,
-                subject: None,
-                missing: None,
-            })?;
+            .map_err(|denial| Refusal::of(None, denial))?;
         self.check(&policy, &token, now)
     }
 
@@ -184,7 +178,7 @@ fn the_malleable_twin_of_an_ecdsa_signature_is_a_valid_signature() {
         Verification::Fresh,
         "the cache must compare whole tokens"
     );
-    assert_eq!(first.claims().token_id(), second.claims().token_id());
+    assert_eq!(first.claims().id(), second.claims().id());
 }
 
 /// The other signature (r, n - s) that fits where an ES256 signature (r, s) does.

@@ -27,17 +27,9 @@ fn send(name: &'static str, value: &[u8]) -> Option<Result<Principal, Refusal>> 
     headers.insert(name, HeaderValue::from_bytes(value).ok()?);
     let policy = BENCH.policy();
     let token = policy.value.places().find(&headers);
-    let refused = |denial| Refusal {
-        denial,
-        deny_line: None,
-        issuer: None,
-        kid: None,
-        subject: None,
-        missing: None,
-    };
     Some(
         token
-            .map_err(refused)
+            .map_err(|denial| Refusal::of(None, denial))
             .and_then(|token| BENCH.check(&policy, &token, NOW)),
     )
 }

@@ -1,5 +1,6 @@
 //! What to change about a client certificate.
 
+use crate::accept::Revocation;
 use crate::explain::certificate::marks;
 use crate::explain::facts::Facts;
 use crate::explain::words::{Difference, array, list, quoted, when};
@@ -68,13 +69,16 @@ pub(super) fn revoked(facts: &Facts<'_>) -> String {
     let file = facts.settings.tls.client_crl.as_deref();
     let file = file.map_or_else(String::new, |file| file.display().to_string());
     let serial = facts.leaf().map_or("?", |leaf| &leaf.serial);
-    let cause = facts.cause.as_deref().unwrap_or_default();
-    if cause.contains("unknown") {
-        format!("{file} has no list of every CA of the chain: put one of each into it")
-    } else if cause.contains("expired") {
-        format!("a list in {file} has ended: fetch the CA's newest")
-    } else {
-        format!("serial {serial} is on a list in {file}: issue the client a new certificate")
+    match facts.revocation {
+        Some(Revocation::Uncovered) => {
+            format!("{file} has no list of every CA of the chain: put one of each into it")
+        }
+        Some(Revocation::Ended) => {
+            format!("a list in {file} has ended: fetch the CA's newest")
+        }
+        Some(Revocation::Listed) | None => {
+            format!("serial {serial} is on a list in {file}: issue the client a new certificate")
+        }
     }
 }
 

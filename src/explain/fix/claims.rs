@@ -41,7 +41,7 @@ pub(super) fn malformed(facts: &Facts<'_>) -> String {
             Some(_) => return format!("{name} must be a number of seconds"),
         }
     }
-    for name in ["iss", "sub", "jti"] {
+    for name in ["iss", "sub", "jti", "sid"] {
         if token.claim(name).is_some_and(|value| !value.is_string()) {
             return format!(
                 "{name} must be a text: let the issuer put it in quotes or leave it out"
@@ -54,6 +54,13 @@ pub(super) fn malformed(facts: &Facts<'_>) -> String {
         }
         Some(Value::Array(_) | Value::String(_)) | None => {}
         Some(_) => return "aud must be a text or an array of texts".to_owned(),
+    }
+    let bound = token.claim("cnf");
+    let print = bound.and_then(|cnf| cnf.get("x5t#S256"));
+    if bound.is_some_and(|cnf| !cnf.is_object()) || print.is_some_and(|it| !it.is_string()) {
+        return "cnf must be an object, such as { \"x5t#S256\": \"...\" } (RFC 8705 3.1): let the issuer \
+                write it so, or leave it out"
+            .to_owned();
     }
     if token.claims_repeat {
         return "the claims name a member twice, or are nested deeper than 32: two readers could read \

@@ -33,6 +33,12 @@ pub(super) fn algorithm(facts: &Facts<'_>) -> String {
              who has the public key could sign. Let the issuer sign with one of {}",
             list(listed)
         ),
+        (Some(_), _) if has_secret(facts) => format!(
+            "the key of this issuer is a shared secret, and {said} needs a public one, which never stands \
+             beside it: let the issuer sign with one of {}, or write an [[issuer]] of its own for its \
+             tokens by {said}",
+            list(listed)
+        ),
         (Some(_), _) => format!(
             "if the issuer is meant to sign with {said}, write algorithms = {} in [[issuer]] {}",
             array(listed.iter().copied().chain([said])),
@@ -75,10 +81,16 @@ pub(super) fn unknown(facts: &Facts<'_>) -> String {
             quoted(&key.name)
         );
     }
+    let kid = quoted(kid);
+    if is_fetched(facts) {
+        return format!(
+            "{file} does not hold key {kid}: another installation's issuer signed it, or the key was taken \
+             back. A running gate asks the URL again for a key that it does not know"
+        );
+    }
     format!(
-        "the issuer has a key {} that {file} does not hold: it was rotated, or the file is of another \
-         installation. Fetch its JWKS anew; the gate reads the file by itself",
-        quoted(kid)
+        "the issuer has a key {kid} that {file} does not hold: it was rotated, or the file is of another \
+         installation. Fetch its JWKS anew; the gate reads the file by itself"
     )
 }
 
@@ -94,19 +106,20 @@ pub(super) fn mismatch(facts: &Facts<'_>) -> String {
 
 pub(super) fn signature(facts: &Facts<'_>) -> String {
     let file = source(facts);
-    if matches!(
-        facts.issuer.map(|it| &it.keys),
-        Some(KeySource::SecretFile(_))
-    ) {
+    if has_secret(facts) {
         return format!(
             "another secret than that in {file} signed it, or it was changed on the way: put the \
              same bytes on both sides (one line end at the end of the file does not count)"
         );
     }
-    format!(
-        "the token was changed or cut on the way, or another private key of the same name signed it: \
-         fetch the JWKS of the issuer that really made it into {file}"
-    )
+    let what = "the token was changed or cut on the way, or another private key of the same name signed it";
+    if is_fetched(facts) {
+        return format!(
+            "{what}: see that the URL in keys is of the issuer that really made it, and let the issuer give a \
+             new key a new name"
+        );
+    }
+    format!("{what}: fetch the JWKS of the issuer that really made it into {file}")
 }
 
 pub(super) fn kind(facts: &Facts<'_>) -> String {
@@ -138,8 +151,8 @@ pub(super) fn unavailable(facts: &Facts<'_>) -> String {
     let name = quoted(facts.issuer_name());
     if is_fetched(facts) {
         return format!(
-            "the keys of issuer {name} come from a URL: ask again with --fetch; if the gate says so, \
-             see objects in its /status, and sidegate check"
+            "the keys of issuer {name} come from a URL, and none was fetched: ask again with --fetch, or read \
+             above why that failed; if the gate says so, see objects in its /status, and sidegate check"
         );
     }
     format!(
@@ -155,6 +168,11 @@ fn source(facts: &Facts<'_>) -> String {
         Some(path) => path.display().to_string(),
         None => "the document at its URL".to_owned(),
     }
+}
+
+fn has_secret(facts: &Facts<'_>) -> bool {
+    let keys = facts.issuer.map(|issuer| &issuer.keys);
+    matches!(keys, Some(KeySource::SecretFile(_)))
 }
 
 fn is_fetched(facts: &Facts<'_>) -> bool {

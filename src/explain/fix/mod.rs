@@ -91,8 +91,9 @@ pub(super) fn fix(denial: Denial, facts: &Facts<'_>) -> String {
         D::ScopeMissing => route::fix_scope(facts),
         D::ClaimUnmet => route::fix_claims(facts),
         D::IdentityUnforwardable => {
-            "a claim named in identity.headers is longer than 8 KiB: let the \
-             issuer send fewer groups, or take it out of identity.headers"
+            "a claim named in identity.headers, all of them for identity.claims_header, or the certificate \
+             for identity.client_cert is longer than 8 KiB: let the issuer send fewer groups, or take it \
+             out of [identity]"
                 .to_owned()
         }
         // Only a running gate meets these.
@@ -107,8 +108,7 @@ pub(super) fn fix(denial: Denial, facts: &Facts<'_>) -> String {
         | D::RequestLimit
         | D::UpstreamUnavailable
         | D::UpstreamFailed
-        | D::UpstreamTooSlow
-        | D::Stopping => denial.meaning().to_owned(),
+        | D::UpstreamTooSlow => denial.meaning().to_owned(),
     }
 }
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 use crate::explain::facts::Facts;
 use crate::explain::words::{about, quoted, when, written};
 use crate::model::{Denial, Timestamp};
+use crate::settings::{MOST_LEEWAY, MOST_LIFETIME};
 
 /// Clocks are rarely further apart than this; what is, is another mistake.
 const CLOCKS: Duration = Duration::from_secs(600);
-/// The most that `leeway` may be.
-const MOST_LEEWAY: Duration = Duration::from_secs(300);
 
 pub(super) fn expired(facts: &Facts<'_>) -> String {
     let Some(end) = facts.timestamp("exp") else {
@@ -71,23 +70,31 @@ pub(super) fn lifetime(facts: &Facts<'_>) -> String {
     let most = most.unwrap_or_default();
     let name = quoted(facts.issuer_name());
     let end = facts.timestamp("exp").unwrap_or(Timestamp::from_unix(0));
-    match facts.timestamp("iat") {
+    let (life, told, first) = match facts.timestamp("iat") {
         Some(from) => {
             let life = end.since(from);
-            format!(
-                "the token lives {}, max_lifetime is {most}: let the issuer make shorter ones, or \
-                 write max_lifetime = \"{}\" in [[issuer]] {name}",
-                about(life),
-                written(life)
+            (life, format!("lives {}", about(life)), "")
+        }
+        None => {
+            let left = end.since(facts.now);
+            (
+                left,
+                format!("has no iat and {} left", about(left)),
+                "write iat and ",
             )
         }
-        None => format!(
-            "the token has no iat and {} left, max_lifetime is {most}: let the issuer write iat and \
-             make shorter ones, or write max_lifetime = \"{}\" in [[issuer]] {name}",
-            about(end.since(facts.now)),
-            written(end.since(facts.now))
-        ),
-    }
+    };
+    let raise = if life <= MOST_LIFETIME {
+        format!(
+            ", or write max_lifetime = \"{}\" in [[issuer]] {name}",
+            written(life)
+        )
+    } else {
+        format!("; no setting allows more than {}", about(MOST_LIFETIME))
+    };
+    format!(
+        "the token {told}, max_lifetime is {most}: let the issuer {first}make shorter ones{raise}"
+    )
 }
 
 fn leeway(facts: &Facts<'_>) -> String {

@@ -4,7 +4,7 @@ use crate::explain::facts::{Facts, expected_issuer};
 use crate::explain::seen::{elsewhere, place};
 use crate::explain::words::{list, quoted};
 use crate::model::Denial;
-use crate::settings::TokenPlace;
+use crate::settings::{MOST_TOKEN_BYTES, TokenPlace};
 
 pub(super) fn missing(facts: &Facts<'_>) -> String {
     let places = facts.settings.issuers.iter().flat_map(|it| &it.places);
@@ -62,8 +62,15 @@ pub(super) fn repeated(facts: &Facts<'_>) -> String {
 }
 
 pub(super) fn too_long(facts: &Facts<'_>) -> String {
-    let bytes = facts.token().map_or(0, |token| token.bytes);
+    let bytes = facts.token().map_or(0, |token| token.bytes as u64);
     let needed = bytes.div_ceil(1024);
+    if bytes > MOST_TOKEN_BYTES {
+        return format!(
+            "it has {needed} KiB, and no setting takes more than {} KiB: let the issuer put fewer groups \
+             into the token",
+            MOST_TOKEN_BYTES / 1024
+        );
+    }
     format!(
         "raise limits.token_bytes to \"{needed}KiB\" (and limits.header_bytes above it), or let the \
          issuer put fewer groups into the token"

@@ -24,15 +24,18 @@ pub(super) const LARGEST: u64 = 256 << 20;
 /// So much is held of a file while its digest is made.
 const PIECE: usize = 64 * 1024;
 
-/// More than any directory of keys has. Of those with more the first are looked at.
-const MOST_NAMES: usize = 1024;
+/// More files of keys than any directory has that is of use. Of those with more, the names are looked
+/// at, and the contents of the first.
+pub(super) const MOST_READ: usize = 1024;
 
 /// What was found at a path.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     content: Content,
     /// The path leads to a file that has no name any more, see [`is_pinned`].
     pub(super) pinned: bool,
+    /// Which file it was and when it was last written, as it was just before the look.
+    touched: Content,
 }
 
 /// The content, as far as it can be told from another one.
@@ -42,43 +45,76 @@ enum Content {
     Digest([u8; SHA256_OUTPUT_LEN]),
     /// It is missing or cannot be read, and this is why.
     None(ErrorKind),
+    /// What was read since the last look may be something else than what the look saw.
+    Doubtful,
 }
 
 // === impl Seen ===
 
 impl Seen {
-    /// Looks at the file now. A directory is worth the names and the contents of what is visible in
-    /// it.
+    /// Looks at the file now. A directory is worth the names and the contents of the files of keys
+    /// in it.
     pub(super) fn at(path: &Path) -> Self {
-        if !path.is_dir() {
-            return Self::of(path, digest_of(path));
-        }
-        Self {
-            content: visible(path).map_or_else(Content::of_error, |names| listed(path, &names)),
-            pinned: false,
-        }
-    }
-
-    /// What there is to know once the file was read with this outcome.
-    pub(super) fn after(path: &Path, outcome: &io::Result<Vec<u8>>) -> Self {
-        match outcome {
-            Ok(bytes) => Self::of(path, Ok(digest(&SHA256, bytes))),
-            // Too large to be read, and perhaps not to be told from another.
-            Err(error) if error.kind() == ErrorKind::FileTooLarge => Self::at(path),
-            Err(error) => Self::of(path, Err(error.kind().into())),
-        }
-    }
-
-    fn of(path: &Path, digest: io::Result<Digest>) -> Self {
-        let content = match digest {
-            Ok(digest) => Content::of(digest),
-            Err(error) => Content::of_error(error),
+        let touched = touched(path);
+        let is_directory = path.is_dir();
+        let content = if is_directory {
+            keys_in(path).map_or_else(Content::of_error, |names| listed(path, &names))
+        } else {
+            digest_of(path).map_or_else(Content::of_error, Content::of)
         };
         Self {
             content,
-            pinned: is_pinned(path),
+            pinned: !is_directory && is_pinned(path),
+            touched,
         }
     }
+
+    /// Whether there is something to tell to whoever knows the other.
+    pub(super) fn differs_from(&self, other: &Self) -> bool {
+        (self.content, self.pinned) != (other.content, other.pinned)
+    }
+
+    /// Makes every later look differ from this one, if anything was written since. Says whether.
+    pub(super) fn doubt(&mut self, path: &Path) -> bool {
+        let is_touched = touched(path) != self.touched;
+        if is_touched {
+            self.content = Content::Doubtful;
+        }
+        is_touched
+    }
+}
+
+/// Which file is at a path and when it was last written; of a directory, the same of what is looked
+/// at in it.
+fn touched(path: &Path) -> Content {
+    let mut whole = Context::new(&SHA256);
+    let mut add = |path: &Path| {
+        let known = fs::metadata(path)?;
+        let times = [
+            known.mtime(),
+            known.mtime_nsec(),
+            known.ctime(),
+            known.ctime_nsec(),
+        ];
+        for number in [known.dev(), known.ino(), known.len()] {
+            whole.update(&number.to_ne_bytes());
+        }
+        for number in times {
+            whole.update(&number.to_ne_bytes());
+        }
+        Ok(known.is_dir())
+    };
+    match add(path) {
+        Ok(false) => {}
+        Ok(true) => {
+            for name in keys_in(path).unwrap_or_default().iter().take(MOST_READ) {
+                // One that leads nowhere is told by the time of the directory.
+                drop(add(&path.join(name)));
+            }
+        }
+        Err(error) => return Content::of_error(error),
+    }
+    Content::of(whole.finish())
 }
 
 /// The digest of a regular file of at most [`LARGEST`] bytes.
@@ -125,25 +161,28 @@ fn kind(error: &io::Error) -> ErrorKind {
     }
 }
 
-/// The names in a directory that do not begin with a dot, in order, as far as they are looked at.
-pub(super) fn visible(directory: &Path) -> io::Result<Vec<OsString>> {
+/// The names of the files of keys in a directory, in order.
+pub(super) fn keys_in(directory: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") {
+        if file::is_of_keys(Path::new(&name)) {
             names.push(name);
         }
     }
     names.sort();
-    names.truncate(MOST_NAMES);
     Ok(names)
 }
 
 fn listed(directory: &Path, names: &[OsString]) -> Content {
     let mut whole = Context::new(&SHA256);
-    for name in names {
+    for (at, name) in names.iter().enumerate() {
         whole.update(name.as_encoded_bytes());
         // Each part ends where no name and no digest could.
+        if at >= MOST_READ {
+            whole.update(b"\0?/");
+            continue;
+        }
         match read(&directory.join(name)) {
             Ok(bytes) => {
                 whole.update(b"\0/");

@@ -11,8 +11,7 @@ mod tests;
 mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -25,7 +24,7 @@ const RAREST_POLL: Duration = Duration::from_hours(24);
 const DENSEST_POLL: Duration = Duration::from_millis(100);
 
 /// A set of files whose content is watched together. A directory among them has the names and the
-/// contents of what is visible in it for its content; what begins with a dot is not.
+/// contents of the files of keys in it for its content; the others are somebody else's.
 ///
 /// A file that is missing, unreadable, too large or no regular file has a content of its own kind:
 /// the change to it is told, and the change from it. So is a change of [`FileWatch::pinned`].
@@ -55,8 +54,7 @@ struct Pace {
 // === impl FileWatch ===
 
 impl FileWatch {
-    /// Begins to watch. What the files hold now counts as known, until [`FileWatch::read`] knows
-    /// better.
+    /// Begins to watch. What the files hold now counts as known.
     ///
     /// `poll` is the longest time after which a change is found where the file system tells nothing.
     pub fn start(files: impl IntoIterator<Item = PathBuf>, poll: Duration) -> Self {
@@ -82,8 +80,8 @@ impl FileWatch {
         watch
     }
 
-    /// Watches another set from now on. Files in both sets keep the content that was last told or
-    /// read; the others are known as they are now.
+    /// Watches another set from now on. Files in both sets keep the content that was last told; the
+    /// others are known as they are now.
     pub fn replace(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
         self.alarm.arm(&files);
@@ -96,8 +94,18 @@ impl FileWatch {
         self.rung.get_or_insert_with(Instant::now);
     }
 
+    /// Watches these as well. Whoever reads them after that is told of every later change.
+    pub fn also(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        let known = self.seen.keys().cloned();
+        let all: BTreeSet<PathBuf> = known.chain(files).collect();
+        if all.len() > self.seen.len() {
+            self.replace(all);
+        }
+    }
+
     /// Completes when the content of at least one file is another than when this last completed (or
-    /// at the start, or when it was read), and names those files as they were given. Cancel-safe.
+    /// at the start), or may have been another while it was read, and names those files as they were
+    /// given. Cancel-safe.
     ///
     /// Reads files in place: it belongs on a runtime that has nothing urgent to do.
     pub async fn changed(&mut self) -> Vec<PathBuf> {
@@ -115,21 +123,15 @@ impl FileWatch {
         }
     }
 
-    /// Reads a watched file (up to 4 MiB), and takes what was read for known.
-    ///
-    /// Why not read it anywhere else? Between the look that told of a file and another reading of
-    /// it, the file may change and change back: the reader would be left with something half
-    /// written, and never be told.
-    ///
-    /// # Errors
-    ///
-    /// Where the file is missing, unreadable, no regular file or too large.
-    pub fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        let outcome = content::read(path);
-        if let Some(known) = self.seen.get_mut(path) {
-            *known = Seen::after(path, &outcome);
+    /// Says that whoever was told has read the files by now. One that was written since the look that
+    /// told of it is told again, whatever it holds then: it may have been read half written, and be
+    /// whole again in the very content that was told.
+    pub fn were_read(&mut self) {
+        for (path, known) in &mut self.seen {
+            if known.doubt(path) {
+                self.rung.get_or_insert_with(Instant::now);
+            }
         }
-        outcome
     }
 
     /// The files that can never change because a mount of that single file holds on to the one it
@@ -167,10 +169,10 @@ impl FileWatch {
         let mut changed = Vec::new();
         for (path, known) in &mut self.seen {
             let seen = Seen::at(path);
-            if seen != *known {
-                *known = seen;
+            if seen.differs_from(known) {
                 changed.push(path.clone());
             }
+            *known = seen;
         }
         changed
     }

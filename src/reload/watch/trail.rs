@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf, absolute};
 
-use super::content::visible;
+use super::content::{MOST_READ, keys_in};
 
 /// As many links as Linux follows before it says that they run in a circle.
 const MOST_LINKS: usize = 40;
@@ -53,9 +53,10 @@ impl Trail {
         trail
     }
 
-    /// Walks to everything that is visible in a directory, for it may be a link to somewhere else.
+    /// Walks to the files of keys in a directory, for each may be a link to somewhere else.
     fn enter(&mut self, path: &Path, end: PathBuf) {
-        for name in visible(&end).unwrap_or_default() {
+        let names = keys_in(&end).unwrap_or_default();
+        for name in names.iter().take(MOST_READ) {
             self.walk(&path.join(name));
         }
         self.folders.insert(end);

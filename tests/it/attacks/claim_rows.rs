@@ -242,6 +242,9 @@ fn subjects(table: &mut Table<'_>) {
     }
     claim(table, ClaimsMalformed, "jti", "a number", json!(1));
     claim(table, ClaimsMalformed, "jti", "null", Value::Null);
+    // A deny list names a session by its text.
+    claim(table, ClaimsMalformed, "sid", "a number", json!(4711));
+    claim(table, ClaimsMalformed, "sid", "a list", json!(["4711"]));
 }
 
 fn documents(table: &mut Table<'_>) {

@@ -7,6 +7,7 @@ mod claim_rows;
 mod form_rows;
 mod header_rows;
 mod place_rows;
+pub(crate) mod rsa;
 mod signature_rows;
 pub(crate) mod world;
 

@@ -1,6 +1,6 @@
 //! The fixture of the attack table: issuers, their keys, and what their good tokens look like.
 //!
-//! Made once, at one moment, with keys that exist nowhere else.
+//! Made once, at one moment, with keys that exist in this process alone.
 
 use std::fs;
 use std::time::Duration;
@@ -15,6 +15,8 @@ use sidegate::settings::{
     SubjectRule, TokenForm, TokenPlace, TokenToUpstream, TypeRule,
 };
 use tempfile::TempDir;
+
+use super::rsa::rsa;
 
 /// Host of the route: `iss` and `aud` of Pomerium's tokens.
 pub(crate) const HOST: &str = "app.example.com";
@@ -46,7 +48,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(now: Timestamp) -> Self {
-        let make = |algorithm, kid| SigningKey::generate(algorithm, kid).unwrap();
+        let make = |algorithm: Algorithm, kid: Option<&str>| match algorithm.name().get(..2) {
+            Some(family @ ("RS" | "PS")) => rsa(kid.unwrap_or(family), algorithm, kid),
+            _ => SigningKey::generate(algorithm, kid).unwrap(),
+        };
         let asymmetric = Algorithm::ALL.into_iter().filter(|it| !it.is_symmetric());
         let world = Self {
             now,

@@ -2,7 +2,8 @@
 //!
 //! The blocks of `sh` on some pages are run here: all of a page as one script, in one folder. What a
 //! block prints must be the `text` block after it, if there is one. Before every other block stands a
-//! comment that names the test which runs it (`run by: name`) or says why none does (`not run: reason`).
+//! comment that names the test which does what it does, if not by its very words (`covered by: name`), or
+//! says why none does (`not run: reason`).
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -38,7 +39,7 @@ enum Runner {
 impl Runner {
     fn of(fence: &Fence) -> Self {
         let note = |kind| fence.note.strip_prefix(kind).map(str::to_owned);
-        match (note("run by: "), note("not run: ")) {
+        match (note("covered by: "), note("not run: ")) {
             (Some(test), _) => Self::Test(test),
             (_, Some(reason)) => Self::Nobody(reason),
             (None, None) => Self::Page,

@@ -12,11 +12,10 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use sidegate::lab::{Caller, Http, World, world};
-use sidegate::model::Timestamp;
 use tempfile::TempDir;
 
 use super::peer::{installed, missing};
-use super::{bearer, eventually, get, local};
+use super::{bearer, eventually, get, local, new_world};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -174,7 +173,7 @@ impl Docked {
         prepare: impl FnOnce(&World, String) -> (Vec<String>, String),
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let world = new_world(folder.path());
         let config = world.config("0.0.0.0:8443", "127.0.0.1:9090", "127.0.0.1:8080");
         let (more, config) = prepare(&world, config);
         world.write("sidegate.toml", &config).unwrap();

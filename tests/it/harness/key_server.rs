@@ -18,10 +18,11 @@ use sidegate::startup;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::{ANY, Town};
+use super::{ANY, Town, new_world};
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(crate) enum Act {
     Tagged(&'static str, String),
     /// Answers this after so many milliseconds.
     After(u64, String),
+    /// Answers this once it is told to.
+    When(watch::Receiver<bool>, String),
     /// Answers nothing.
     Hang,
     /// Begins to answer this, a byte at a time, and never gets far.
@@ -217,6 +220,10 @@ impl Seen {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
                 stream.write_all(text.as_bytes()).await.ok()?;
             }
+            Act::When(mut told, text) => {
+                told.wait_for(|told| *told).await.ok()?;
+                stream.write_all(text.as_bytes()).await.ok()?;
+            }
             Act::Hang => std::future::pending().await,
             Act::Drip(text) => {
                 for byte in text.as_bytes() {
@@ -278,7 +285,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let world = new_world(folder.path());
         Self { world, folder }
     }
 

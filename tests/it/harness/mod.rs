@@ -4,6 +4,7 @@
 // Each test module uses its part.
 #![allow(dead_code, reason = "each test module uses its part of the harness")]
 
+pub(crate) mod counters;
 pub(crate) mod docker;
 pub(crate) mod key_server;
 pub(crate) mod peer;
@@ -14,6 +15,7 @@ pub(crate) mod street;
 pub(crate) mod ticking;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,13 +23,15 @@ use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::Value;
 use sidegate::lab::{Caller, Echo, Http, Issued, World, world};
-use sidegate::model::{Denial, Timestamp};
+use sidegate::model::{Algorithm, Denial, Timestamp};
 use sidegate::observe::Metrics;
 use sidegate::settings::{Overrides, Settings};
 use sidegate::startup::{self, Running};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
+
+use crate::attacks::rsa::rsa;
 
 /// What has not happened by then will not: far beyond what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,7 +83,7 @@ impl Town {
         prepare: impl FnOnce(&World, String) -> String,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let world = World::create(folder.path(), Timestamp::now()).unwrap();
+        let world = new_world(folder.path());
         let config = prepare(&world, world.config(ANY, ANY, upstream));
         let gate = run(&world, config).await;
         Self {
@@ -125,11 +129,7 @@ impl Town {
 
 /// The value of one sample of an exposition; 0 where it is not there yet.
 pub(crate) fn sample(metrics: &Metrics, name: &str) -> u64 {
-    let text = String::from_utf8(metrics.render()).unwrap();
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map_or(0, |value| value.parse().unwrap())
+    counters::sample(&counters::exposition(metrics), name).unwrap_or(0)
 }
 
 /// What `/status` says.
@@ -140,6 +140,17 @@ pub(crate) async fn status_page(town: &Town) -> Value {
     plain::call(town.gate.admin.unwrap().port(), request)
         .await
         .json()
+}
+
+/// A world in `folder`, its one RSA key shared with all others of this process.
+pub(crate) fn new_world(folder: &Path) -> World {
+    world_at(folder, Timestamp::now())
+}
+
+/// The same, made at another time than now.
+pub(crate) fn world_at(folder: &Path, now: Timestamp) -> World {
+    let next_key = rsa("next", Algorithm::Rs256, Some("next"));
+    World::with_next_key(folder, now, next_key).unwrap()
 }
 
 /// Starts a gate from a configuration text, its files beside `world`'s.
@@ -195,7 +206,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     eventually_so(what, async || condition()).await;
 }
 
-/// The same with a condition that has to ask somebody. The only place in the tests that sleeps.
+/// The same with a condition that has to ask somebody.
 pub(crate) async fn eventually_so(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {

@@ -7,13 +7,12 @@ use http::Request;
 use http_body_util::Full;
 use rustix::process::{Pid, Signal, kill_process};
 use sidegate::lab::{Caller, Http, World, world};
-use sidegate::model::Timestamp;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use super::peer::{self, Peer, free_port};
 use super::plain::{self, Answer};
-use super::{bearer, eventually_so, local};
+use super::{bearer, counters, eventually_so, local, new_world};
 
 /// A running `sidegate run`.
 pub(crate) struct Gate {
@@ -107,11 +106,7 @@ impl Gate {
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text = self.ask("/metrics").await.body;
         let text = String::from_utf8(text.to_vec()).unwrap();
-        let sample = text.lines().find_map(|line| {
-            let value = line.strip_prefix(name)?.strip_prefix(' ')?;
-            value.parse().ok()
-        });
-        sample.unwrap_or_else(|| panic!("no sample {name}"))
+        counters::sample(&text, name).unwrap_or_else(|| panic!("no sample {name}"))
     }
 
     /// Its process.
@@ -159,7 +154,7 @@ impl Gate {
 /// A world of its own, and the folder that goes with it.
 pub(crate) fn fresh_world() -> (World, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::create(folder.path(), Timestamp::now()).unwrap();
+    let world = new_world(folder.path());
     (world, folder)
 }
 

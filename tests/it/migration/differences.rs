@@ -82,7 +82,7 @@ pub(super) const DIFFERENCES: &[(&str, &str, &str, &str)] = &[
         "time: exp in milliseconds",
         "passes",
         "401",
-        "Good for fifty thousand years: `max_lifetime` (10 min here) refuses it as the mistake that it is.",
+        "Good for fifty thousand years: no date that anybody means, so the claims count as malformed.",
     ),
     (
         "time: a life of a year",

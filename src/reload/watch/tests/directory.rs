@@ -26,11 +26,27 @@ async fn what_is_put_in_changed_and_taken_out_is_told() {
 }
 
 #[tokio::test]
-async fn what_is_hidden_and_what_stays_the_same_is_not_told() {
+async fn keys_among_thousands_of_other_files_are_told() {
+    let (_folder, path) = folder();
+    for number in 0..1_100 {
+        fs::write(path.join(format!("{number}.txt")), "a").unwrap();
+    }
+    let file = path.join("z.pem");
+    fs::write(&file, "0").unwrap();
+    let mut watch = watch(&[&path]);
+    for time in 1..=TIMES {
+        put(&file, &time.to_string());
+        assert_eq!(told(&mut watch).await, [&*path]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_key_and_what_stays_the_same_is_not_told() {
     let (_folder, path) = folder();
     fs::write(path.join("a.pem"), "a").unwrap();
     let mut watch = watch(&[&path]);
-    fs::write(path.join(".hidden"), "b").unwrap();
+    fs::write(path.join(".hidden.pem"), "b").unwrap();
+    fs::write(path.join("readme.txt"), "b").unwrap();
     put(&path.join("a.pem"), "a");
     assert!(is_silent(&mut watch).await);
 }
