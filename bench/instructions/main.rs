@@ -16,17 +16,21 @@ use std::process::{Command, ExitCode};
 
 use sidegate::lab::{Caller, Http, World, world};
 use sidegate::model::Timestamp;
+use tokio::runtime::Runtime;
 
 use self::counted::load::{Connections, Lengths, Load, upstream};
 use self::counted::profile::{Cost, Profile};
 use self::counted::{Counted, Failure, binary};
-use self::verdict::{Expected, Figures, TOLERANCE, Tools};
+use self::verdict::{Expected, Figures, TOLERANCE, Tools, Verdict};
 
 const LENGTHS: Lengths = Lengths {
     first: 20,
     runs: 5,
     run: 50,
 };
+
+/// How many gates are measured before one is said to have grown.
+const TRIES: usize = 3;
 
 /// What the guard must see: the least loss that it is there for.
 const LOSS: u64 = 5;
@@ -35,11 +39,10 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    let judged = runtime
+    match runtime
         .map_err(Failure::from)
-        .and_then(|runtime| runtime.block_on(measure()))
-        .and_then(judge);
-    match judged {
+        .and_then(|runtime| guard(&runtime))
+    {
         Ok(code) => code,
         Err(error) => {
             eprintln!("instructions: {error}");
@@ -115,13 +118,67 @@ async fn measure() -> Result<BTreeMap<String, Figures>, Failure> {
     Ok(seen)
 }
 
-#[expect(clippy::print_stdout, reason = "its output is what it is for")]
-fn judge(seen: BTreeMap<String, Figures>) -> Result<ExitCode, Failure> {
+/// Measures, and says what came of it.
+fn guard(runtime: &Runtime) -> Result<ExitCode, Failure> {
     let name = env::var_os("EXPECTED").map(PathBuf::from);
     let name = name.unwrap_or_else(|| "bench/instructions/expected.toml".into());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+    let taken_with = tools()?;
+    if env::var("UPDATE").is_ok_and(|update| update == "1") {
+        let case = least_of(runtime, |_| false)?;
+        show(&case);
+        fs::write(&path, Expected { taken_with, case }.write())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let read = fs::read_to_string(&path).map_err(|error| error.to_string());
+    let expected = read
+        .and_then(|text| Expected::parse(&text))
+        .map_err(|error| {
+            let name = name.display();
+            format!("{name}: {error}; `make instructions UPDATE=1` writes it")
+        })?;
+    let seen = least_of(runtime, |seen| expected.judge(seen).grown.is_empty())?;
+    show(&seen);
+    let verdict = expected.judge(&seen);
+    tell(&verdict, &expected, &taken_with);
+    if !verdict.grown.is_empty() {
+        let percent = TOLERANCE as f64 / 10.0;
+        eprintln!(
+            "\nMore than {percent} % above {}, or more allocations, {TRIES} times over. If that is \
+             meant, write it there: `make instructions UPDATE=1`. `TOP=30 make instructions` says \
+             where it goes.",
+            name.display()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    prove(&seen, taken_with)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The least of several gates, each case by itself; fewer, once that is `enough`. Where memory lies and
+/// when timers fall due differ from one gate to the next, by 1.5 % either way.
+fn least_of(
+    runtime: &Runtime,
+    enough: impl Fn(&BTreeMap<String, Figures>) -> bool,
+) -> Result<BTreeMap<String, Figures>, Failure> {
+    let mut least = runtime.block_on(measure())?;
+    for _ in 1..TRIES {
+        if enough(&least) {
+            break;
+        }
+        for (name, seen) in runtime.block_on(measure())? {
+            if let Some(known) = least.get_mut(&name) {
+                *known = known.least(seen);
+            }
+        }
+    }
+    Ok(least)
+}
+
+#[expect(clippy::print_stdout, reason = "its output is what it is for")]
+fn show(seen: &BTreeMap<String, Figures>) {
     println!("one request costs        instructions   with crypto   allocations");
-    for (name, figures) in &seen {
+    for (name, figures) in seen {
         let Figures {
             instructions,
             with_crypto,
@@ -129,47 +186,20 @@ fn judge(seen: BTreeMap<String, Figures>) -> Result<ExitCode, Failure> {
         } = figures;
         println!("{name:<20} {instructions:>16} {with_crypto:>13} {allocations:>13}");
     }
-    let taken_with = tools()?;
-    if env::var("UPDATE").is_ok_and(|update| update == "1") {
-        let case = seen;
-        fs::write(&path, Expected { taken_with, case }.write())?;
-        println!("written to {}", name.display());
-        return Ok(ExitCode::SUCCESS);
+}
+
+#[expect(clippy::print_stdout, reason = "its output is what it is for")]
+fn tell(verdict: &Verdict, expected: &Expected, now: &Tools) {
+    if expected.taken_with != *now {
+        println!("taken with {:?},\n  and now  {now:?}", expected.taken_with);
     }
-    let read = fs::read_to_string(&path).map_err(|error| error.to_string());
-    let expected = read
-        .and_then(|text| Expected::parse(&text))
-        .map_err(|error| {
-            format!(
-                "{}: {error}; `make instructions UPDATE=1` writes it",
-                name.display()
-            )
-        })?;
-    if expected.taken_with != taken_with {
-        println!(
-            "taken with {:?},\n  and now  {taken_with:?}",
-            expected.taken_with
-        );
-    }
-    let verdict = expected.judge(&seen);
     for line in &verdict.shrunk {
         println!("\n!!! {line}");
         println!("!!! Good. Say so: `make instructions UPDATE=1`, or a growth back goes unseen.");
     }
-    if !verdict.grown.is_empty() {
-        for line in &verdict.grown {
-            eprintln!("\nGROWN: {line}");
-        }
-        let percent = TOLERANCE as f64 / 10.0;
-        eprintln!(
-            "\nMore than {percent} % above {}, or more allocations. If that is meant, write it \
-             there: `make instructions UPDATE=1`. `TOP=30 make instructions` says where it goes.",
-            name.display()
-        );
-        return Ok(ExitCode::FAILURE);
+    for line in &verdict.grown {
+        eprintln!("\nGROWN: {line}");
     }
-    prove(&seen, taken_with)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether the comparison would have failed, had each case become a little worse.

@@ -6,12 +6,15 @@ mod profile;
 mod verdict;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use self::profile::{Cost, Profile};
 use self::verdict::{Expected, Figures, TOLERANCE, Tools};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const FILE: &str = "bench/instructions/expected.toml";
 
 fn figures(instructions: u64, allocations: u64) -> BTreeMap<String, Figures> {
     let figures = Figures {
@@ -73,6 +76,17 @@ fn a_case_without_its_counterpart_fails() {
 }
 
 #[test]
+fn of_two_measurements_the_lesser_counts_number_by_number() {
+    let figures = |instructions, with_crypto, allocations| Figures {
+        instructions,
+        with_crypto,
+        allocations,
+    };
+    let least = figures(10, 99, 3).least(figures(11, 50, 2));
+    assert_eq!(least, figures(10, 50, 2));
+}
+
+#[test]
 fn the_crypto_library_is_not_judged() {
     let mut seen = figures(40_000, 50);
     seen.values_mut()
@@ -81,6 +95,15 @@ fn the_crypto_library_is_not_judged() {
         expected(40_000, 50).judge(&seen),
         verdict::Verdict::default()
     );
+}
+
+#[test]
+fn the_file_of_expected_figures_is_as_it_would_be_written_and_could_not_be_a_twentieth_lower() {
+    let text = fs::read_to_string(Path::new(ROOT).join(FILE)).unwrap();
+    let expected = Expected::parse(&text).unwrap();
+    assert_eq!(expected.write(), text);
+    let seen = &expected.case;
+    assert_eq!(expected.lowered(5).judge(seen).grown.len(), seen.len());
 }
 
 #[test]
