@@ -35,6 +35,10 @@ test: ## install the real peers (tests/setup) and run every test
 	fi; \
 	exit $$status
 
+.PHONY: test-build
+test-build: ## compile the tests and run none
+	$(CARGO) test --locked $(FEATURES) --no-run
+
 .PHONY: test-one
 test-one: ## run the tests whose name holds T: make test-one T=demo
 	@test -n "$(T)" || { echo "make test-one T=part-of-a-name" >&2; exit 64; }
@@ -95,9 +99,24 @@ compose-demo: ## the demo in containers: an intruder beside the service tries ev
 k8s-validate: ## render the Kubernetes manifests; judge them by schemas and rules (needs tests/setup)
 	target/peers-venv/bin/python k8s/validate
 
+# The bench measures what is shipped, so that is built first; SIDEGATE=PROGRAM takes another.
+QUICK := h1-repeated-rs256,h1-fresh-es256,h2-fresh-es256,handshake,up,down,idle,latency,throughput,start,size
+COMPARE := $(CARGO) bench --profile quick --locked $(FEATURES) --bench compare
+
 .PHONY: bench
-bench: ## measure processor time per request, memory and size (REQUESTS=10000 ROUNDS=5)
-	$(CARGO) bench --locked $(FEATURES) --bench requests
+bench: $(if $(SIDEGATE),,image) ## side by side with Envoy and HAProxy (NAME=a ROWS=h1-fresh-es256,start ROUNDS=3 REQUESTS=20000)
+	$(COMPARE)
+
+.PHONY: bench-quick
+bench-quick: $(if $(SIDEGATE),,image) ## a part of it, in less than three minutes
+	NAME=$(or $(NAME),quick) ROUNDS=$(or $(ROUNDS),3) REQUESTS=$(or $(REQUESTS),4000) \
+	ROWS=$(or $(ROWS),$(QUICK)) \
+		$(COMPARE)
+
+.PHONY: bench-report
+bench-report: ## make the table and plots of several runs: make bench-report RUNS="bench/results/a.json ..."
+	@test -n "$(RUNS)" || { echo "make bench-report RUNS='bench/results/a.json ...'" >&2; exit 64; }
+	$(COMPARE) -- report $(CURDIR)/bench/results $(abspath $(RUNS))
 
 .PHONY: instructions
 instructions: ## count the instructions of requests, fail if they grew (UPDATE=1, TOP=30; after image)

@@ -134,6 +134,7 @@ impl Gate {
                 return Err(denial);
             }
         };
+        record.permit();
         if let Some(denial) = permit.reported() {
             record.report(denial);
         }

@@ -40,7 +40,7 @@ described! {
     REFUSED = "counter" "sidegate_refused_total" ["stage", "reason"] "Connections and requests refused, by stage and reason.";
     WOULD_REFUSE = "counter" "sidegate_would_refuse_total" ["stage", "reason"] "Requests let through that would have been refused, were their issuer or route not in report mode.";
     REPORT_MODE = "gauge" "sidegate_report_mode" ["scope"] "Issuers and routes in report mode: their refusals are counted and let through.";
-    REQUESTS = "counter" "sidegate_requests_total" ["decision", "status"] "Requests answered, by decision and status class.";
+    REQUESTS = "counter" "sidegate_requests_total" ["decision", "status"] "Requests that are over, by decision and status class; 4xx (499) where the caller left first.";
     TOKENS = "counter" "sidegate_tokens_verified_total" ["source"] "Tokens accepted, by whether a signature was computed or remembered.";
     VERIFY = "histogram" "sidegate_jwt_verify_seconds" [] "Time to judge one token.";
     UPSTREAM = "histogram" "sidegate_upstream_seconds" [] "Time from a request passed on to the head of its response.";

@@ -58,7 +58,41 @@ impl Closed {
     }
 }
 
-const DECISIONS: [&str; 3] = ["allowed", "refused", "would_refuse"];
+/// What became of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Decision {
+    /// It was passed on.
+    Allowed,
+    Refused,
+    /// It was passed on because it was only watched.
+    WouldRefuse,
+    /// The caller left before there was a decision.
+    Abandoned,
+}
+
+impl Decision {
+    const ALL: [Self; 4] = [
+        Self::Allowed,
+        Self::Refused,
+        Self::WouldRefuse,
+        Self::Abandoned,
+    ];
+
+    fn codes() -> impl Iterator<Item = &'static str> {
+        Self::ALL.into_iter().map(Self::code)
+    }
+
+    /// What metrics and the log call it.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+            Self::WouldRefuse => "would_refuse",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The handles. Shared as `Arc<Metrics>`, handed down in constructors.
@@ -150,7 +184,7 @@ impl Metrics {
             refused: Denial::ALL.iter().map(by_reason).collect(),
             would_refuse: Denial::ALL.iter().map(watched).collect(),
             report_mode: ["issuer", "route"].map(|scope| report_mode.with_label_values(&[scope])),
-            requests: DECISIONS.into_iter().flat_map(by_status).collect(),
+            requests: Decision::codes().flat_map(by_status).collect(),
             tokens: ["signature", "cache"].map(|source| tokens.with_label_values(&[source])),
             verify: histogram(r, &VERIFY)?,
             upstream: histogram(r, &UPSTREAM)?,
@@ -300,20 +334,12 @@ impl Metrics {
         set(by_route, routes as u64);
     }
 
-    /// A request was answered: refused for a reason, or passed on, though it `would_be` refused.
-    pub fn request_answered(
-        &self,
-        status: http::StatusCode,
-        denial: Option<Denial>,
-        would_be: bool,
-    ) {
-        let class = usize::from(status.as_u16() / 100).clamp(1, STATUSES.len()) - 1;
-        let decision = match (denial, would_be) {
-            (None, false) => 0,
-            (Some(_), _) => 1,
-            (None, true) => 2,
-        };
-        inc(self.requests.get(decision * STATUSES.len() + class));
+    /// A request is over: answered with this status, perhaps with a refusal, or left alone.
+    pub(super) fn request_over(&self, status: u16, decision: Decision, denial: Option<Denial>) {
+        let class = usize::from(status / 100).clamp(1, STATUSES.len()) - 1;
+        inc(self
+            .requests
+            .get(decision as usize * STATUSES.len() + class));
         if let Some(denial) = denial {
             self.refused(denial);
         }

@@ -1,7 +1,7 @@
 //! One request becomes one decision line and one count, whatever becomes of it.
 //!
 //! A record is opened when the head is in and finished with the status; if the future that holds it
-//! is dropped before (the caller went away), the drop writes the line. Everything in a record is our
+//! is dropped before (the caller went away), the drop writes the line and counts. Everything in a record is our
 //! own words, the peer's proven name, or verified.
 
 use std::fmt;
@@ -16,14 +16,12 @@ use tracing::Level;
 
 use super::line::Line;
 use super::log::{self, DECISION};
+use super::metrics::Decision;
 use super::{Journal, RefusedRequest};
 use crate::model::Denial;
 
 /// The status that is logged when the caller left before the answer (nginx' convention).
 const CLIENT_CLOSED: u16 = 499;
-
-/// What a decision line calls a request that would have been refused, were it not only watched.
-const WOULD_REFUSE: &str = "would_refuse";
 
 /// What the judgement of a request finds out, and may be said in a log.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -46,6 +44,7 @@ pub struct RequestRecord<'a> {
     journal: &'a Journal,
     started: Instant,
     finished: bool,
+    permitted: bool,
     /// The address of the socket's other end.
     pub remote: SocketAddr,
     /// The peer's name in the configuration.
@@ -98,6 +97,7 @@ impl<'a> RequestRecord<'a> {
             journal,
             started: Instant::now(),
             finished: false,
+            permitted: false,
             remote,
             peer,
             request_id,
@@ -111,28 +111,31 @@ impl<'a> RequestRecord<'a> {
         }
     }
 
+    /// The request has its permit and is passed on.
+    pub fn permit(&mut self) {
+        self.permitted = true;
+    }
+
     /// The request would have been refused for this reason and goes on, for it is only watched.
     pub fn report(&mut self, denial: Denial) {
         self.journal.metrics.would_refuse(denial);
-        self.keep(WOULD_REFUSE, denial);
+        self.keep(Decision::WouldRefuse, denial);
         self.reported = Some(denial);
     }
 
     /// Writes the line and counts the request.
     pub fn finish(mut self, status: StatusCode, denial: Option<Denial>) {
-        let metrics = &self.journal.metrics;
-        metrics.request_answered(status, denial, self.reported.is_some());
         if let Some(denial) = denial {
-            self.keep("refused", denial);
+            self.keep(Decision::Refused, denial);
         }
-        self.write(status.as_u16(), denial);
+        self.end(status.as_u16(), denial);
         self.finished = true;
     }
 
     /// Keeps it for `/status`.
-    fn keep(&self, decision: &'static str, denial: Denial) {
+    fn keep(&self, decision: Decision, denial: Denial) {
         self.journal.refusals.request(RefusedRequest {
-            decision,
+            decision: decision.code(),
             denial,
             request_id: &self.request_id,
             peer: &self.peer,
@@ -144,14 +147,17 @@ impl<'a> RequestRecord<'a> {
         });
     }
 
-    fn write(&self, status: u16, denial: Option<Denial>) {
+    fn end(&self, status: u16, denial: Option<Denial>) {
         let reason = denial.or(self.reported);
+        let decision = match (denial, self.reported) {
+            (Some(_), _) => Decision::Refused,
+            (None, Some(_)) => Decision::WouldRefuse,
+            (None, None) if self.permitted => Decision::Allowed,
+            (None, None) => Decision::Abandoned,
+        };
+        self.journal.metrics.request_over(status, decision, denial);
         let verdict = Verdict {
-            decision: match (denial, self.reported) {
-                (Some(_), _) => "refused",
-                (None, Some(_)) => WOULD_REFUSE,
-                (None, None) => "allowed",
-            },
+            decision: decision.code(),
             reason,
             status,
             duration: self.started.elapsed(),
@@ -226,7 +232,7 @@ impl<'a> RequestRecord<'a> {
 impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         if !self.finished {
-            self.write(CLIENT_CLOSED, None);
+            self.end(CLIENT_CLOSED, None);
         }
     }
 }

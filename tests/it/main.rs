@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod bench_figures;
+#[cfg(test)]
 mod broken_files;
 #[cfg(test)]
 mod check_command;

@@ -12,7 +12,7 @@ use sidegate::lab::{Echo, Http};
 use tokio::io::AsyncWriteExt;
 
 use crate::harness::service::Fast;
-use crate::harness::{ANY, Town, bearer, eventually_so, get};
+use crate::harness::{ANY, Town, bearer, eventually, eventually_so, get};
 
 /// More than all buffers on the way hold.
 const MUCH: &str = "/zeros/1000000000";
@@ -36,6 +36,21 @@ async fn status(town: &Town) -> u16 {
 async fn taken_and_freed(town: &Town) {
     eventually_so("its place is taken", async || status(town).await == 503).await;
     eventually_so("its place is free", async || status(town).await == 200).await;
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_before_its_answer_was_allowed_all_the_same() {
+    let (town, service) = town().await;
+    let front = town.front(Http::Two);
+    let (address, token) = (town.gate.address, bearer(&town.token()));
+    let waiting = tokio::spawn(async move {
+        let call = get("/held", &[("authorization", &token)]);
+        drop(front.call(address, call).await);
+    });
+    eventually("it has arrived", || service.arrived() == 1).await;
+    waiting.abort();
+    let allowed = "sidegate_requests_total{decision=\"allowed\",status=\"4xx\"}";
+    eventually("it is counted", || town.sample(allowed) == 1).await;
 }
 
 #[tokio::test]

@@ -89,3 +89,18 @@ async fn a_request_that_waited_in_report_mode_is_refused_once_that_is_over() {
     let (status, gate) = waiting.ended_under(&routes("refuse")).await;
     assert_eq!((status, refused(&gate, "token", "key_unknown")), (401, 1));
 }
+
+#[tokio::test]
+async fn a_caller_that_leaves_before_the_decision_is_counted_as_gone_and_not_as_allowed() {
+    let waiting = Waiting::begin("", true).await;
+    waiting.answer.abort();
+    let over = |decision| {
+        let labels = format!("decision=\"{decision}\",status=\"4xx\"");
+        sample(
+            &waiting.gate.metrics,
+            &format!("sidegate_requests_total{{{labels}}}"),
+        )
+    };
+    eventually("it is counted", || over("abandoned") == 1).await;
+    assert_eq!(over("allowed"), 0);
+}
