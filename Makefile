@@ -118,6 +118,26 @@ bench-report: ## make the table and plots of several runs: make bench-report RUN
 	@test -n "$(RUNS)" || { echo "make bench-report RUNS='bench/results/a.json ...'" >&2; exit 64; }
 	$(COMPARE) -- report $(CURDIR)/bench/results $(abspath $(RUNS))
 
+.PHONY: instructions
+instructions: ## count the instructions of requests, fail if they grew (UPDATE=1, TOP=30; after image)
+	@$(CARGO) bench --quiet --profile dev --locked $(FEATURES) --bench instructions
+
+.PHONY: instructions-planted
+instructions-planted: ## prove that the instruction guard sees a planted mistake (two builds)
+	nice bench/instructions/plant
+
+.PHONY: bench-decision
+bench-decision: ## time the decision alone, without sockets, and count its allocations (B=part-of-a-name)
+	$(CARGO) bench --profile quick --locked $(FEATURES) --bench decision -- $(B)
+
+.PHONY: allocations
+allocations: ## count the allocations of a decision, fail if they grew
+	$(CARGO) bench --quiet --profile dev --locked $(FEATURES) --bench decision -- --test
+
+.PHONY: growth
+growth: ## count the instructions of requests as issuers, keys, peers, routes... grow (after image)
+	$(CARGO) bench --quiet --profile dev --locked $(FEATURES) --bench growth
+
 .PHONY: fleet
 fleet: ## simulate 10,000 gates and one key server; write docs/explanation/fleet.md's tables and plots
 	$(CARGO) bench --profile dev --locked $(FEATURES) --bench fleet

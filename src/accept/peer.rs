@@ -16,6 +16,7 @@ use crate::settings::HandsOver;
 #[derive(Clone, Debug)]
 pub struct Peer {
     name: Arc<str>,
+    /// In alphabetical order: there may be a thousand, and every request asks.
     issuers: Arc<[Arc<str>]>,
     certificate: Arc<Certificate>,
     connections: Arc<Semaphore>,
@@ -120,7 +121,8 @@ impl Peer {
     /// in the new one.
     #[must_use]
     pub fn may_bring(&self, issuer: &str) -> bool {
-        self.issuers.iter().any(|name| **name == *issuer)
+        let found = self.issuers.binary_search_by(|name| (**name).cmp(issuer));
+        found.is_ok()
     }
 
     /// Takes one of this peer's connections, if it has one left.
@@ -132,9 +134,11 @@ impl Peer {
     #[cfg(any(test, fuzzing))]
     #[must_use]
     pub fn for_test(name: &str, issuers: &[&str]) -> Self {
+        let mut issuers: Vec<Arc<str>> = issuers.iter().map(|name| Arc::from(*name)).collect();
+        issuers.sort_unstable();
         Self::new(
             name.into(),
-            issuers.iter().map(|name| Arc::from(*name)).collect(),
+            issuers.into(),
             Arc::default(),
             Arc::new(Semaphore::new(1)),
         )

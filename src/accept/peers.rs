@@ -56,11 +56,7 @@ impl PeerTable {
         };
         let listed = |peer: &PeerSettings| Listed {
             name: Arc::clone(&peer.name),
-            issuers: peer
-                .issuers
-                .iter()
-                .filter_map(|index| settings.issuer_name(*index))
-                .collect(),
+            issuers: issuers(peer, settings),
             connections: known(&peer.name)
                 .unwrap_or_else(|| Arc::new(Semaphore::new(settings.limits.connections_per_peer))),
             hands_over: peer.hands_over,
@@ -127,6 +123,16 @@ impl PeerTable {
         }
         Ok(first)
     }
+}
+
+/// The names of the issuers whose tokens the peer may bring, in alphabetical order.
+fn issuers(peer: &PeerSettings, settings: &Settings) -> Arc<[Arc<str>]> {
+    let names = peer.issuers.iter();
+    let mut names: Vec<Arc<str>> = names
+        .filter_map(|index| settings.issuer_name(*index))
+        .collect();
+    names.sort_unstable();
+    names.into()
 }
 
 /// The leaf rules of X509-SVID 2, 4 and 5. That the ID itself is well formed follows from its being

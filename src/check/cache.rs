@@ -1,14 +1,14 @@
 //! Verified tokens, remembered: a token seen again is not verified again.
 //!
-//! Exact: the whole token and its issuer are the key, compared byte for byte. Bounded, in entries and
+//! Exact: the whole token is the key, compared byte for byte, and it is found only where its issuer's
+//! tokens may stand; however many issuers share that place, that is one search. Bounded, in entries and
 //! in bytes. Only what was found good is stored, and only for the generations of keys and policy it
 //! was found good under. Never a deny list: an ECDSA token has a twin with other bytes.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{Equivalent, Weighter};
 
 use super::claims::Claims;
 use super::signature::{Looks, Signer};
@@ -20,7 +20,7 @@ const BYTES_PER_TOKEN: u64 = 4096;
 
 /// The cache; without an entry when it was switched off.
 pub(super) struct TokenCache {
-    verified: Option<Cache<Owned, Arc<Verdict>, ByBytes, ahash::RandomState>>,
+    verified: Option<Cache<Box<str>, Arc<Verdict>, ByBytes, ahash::RandomState>>,
 }
 
 /// The editions that a verdict was reached under.
@@ -33,6 +33,7 @@ pub(super) struct Generations {
 /// What is known of a token whose signature held.
 #[derive(Debug)]
 pub(super) struct Verdict {
+    pub(super) issuer: IssuerIndex,
     pub(super) claims: Claims,
     pub(super) kid: Option<Arc<str>>,
     pub(super) signer: Signer,
@@ -60,29 +61,30 @@ impl TokenCache {
         Self { verified }
     }
 
-    /// The verdict on this very token, if it was reached under these generations.
+    /// The verdict on this very token as one of the `candidates`, which are in their order, if it was
+    /// reached under the generations that are in force for its issuer.
     pub(super) fn find(
         &self,
-        issuer: IssuerIndex,
+        candidates: &[IssuerIndex],
         token: &str,
-        under: Generations,
+        in_force: impl FnOnce(IssuerIndex) -> Option<Generations>,
     ) -> Option<Arc<Verdict>> {
         let verified = self.verified.as_ref()?;
-        let key = Borrowed { issuer, token };
-        let verdict = verified.get(&key)?;
+        let verdict = verified.get(token)?;
+        // SECURITY: guarded by `a_cached_token_is_found_only_where_its_issuers_tokens_stand`.
+        candidates.binary_search(&verdict.issuer).ok()?;
         // SECURITY: guarded by `a_cached_token_is_verified_again_under_new_keys` and
         // `a_cached_token_is_verified_again_under_a_new_policy`.
-        if verdict.under != under {
-            verified.remove(&key);
+        if in_force(verdict.issuer) != Some(verdict.under) {
+            verified.remove(token);
             return None;
         }
         Some(verdict)
     }
 
-    pub(super) fn store(&self, issuer: IssuerIndex, token: &str, verdict: Arc<Verdict>) {
+    pub(super) fn store(&self, token: &str, verdict: Arc<Verdict>) {
         if let Some(verified) = &self.verified {
-            let token = token.into();
-            verified.insert(Owned { issuer, token }, verdict);
+            verified.insert(token.into(), verdict);
         }
     }
 
@@ -100,83 +102,14 @@ impl TokenCache {
     }
 }
 
-// === Keys ===
-
-#[derive(Eq, PartialEq)]
-struct Owned {
-    issuer: IssuerIndex,
-    token: Box<str>,
-}
-
-/// [`Owned`], without a copy of the token.
-struct Borrowed<'a> {
-    issuer: IssuerIndex,
-    token: &'a str,
-}
-
-impl Hash for Owned {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { issuer, token } = self;
-        Borrowed {
-            issuer: *issuer,
-            token,
-        }
-        .hash(state);
-    }
-}
-
-impl Hash for Borrowed<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.issuer.hash(state);
-        self.token.hash(state);
-    }
-}
-
-impl Equivalent<Owned> for Borrowed<'_> {
-    fn equivalent(&self, other: &Owned) -> bool {
-        // SECURITY: guarded by `a_key_is_equal_by_issuer_and_every_byte_and_hashes_alike_in_both_forms`.
-        self.issuer == other.issuer && *self.token == *other.token
-    }
-}
-
 #[derive(Clone, Copy)]
 struct ByBytes {
     least: u64,
 }
 
-impl Weighter<Owned, Arc<Verdict>> for ByBytes {
-    fn weight(&self, key: &Owned, verdict: &Arc<Verdict>) -> u64 {
-        let bytes = key.token.len() + verdict.claims.weight() + size_of::<(Owned, Verdict)>();
+impl Weighter<Box<str>, Arc<Verdict>> for ByBytes {
+    fn weight(&self, token: &Box<str>, verdict: &Arc<Verdict>) -> u64 {
+        let bytes = token.len() + verdict.claims.weight() + size_of::<(Box<str>, Verdict)>();
         u64::try_from(bytes).map_or(u64::MAX, |bytes| bytes.max(self.least))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The hash alone nearly always tells two tokens apart; a stranger may work on the rest.
-    #[test]
-    fn a_key_is_equal_by_issuer_and_every_byte_and_hashes_alike_in_both_forms() {
-        let issuer = IssuerIndex(1);
-        let owned = Owned {
-            issuer,
-            token: "a.b.c".into(),
-        };
-        for (number, token, same) in [
-            (1, "a.b.c", true),
-            (2, "a.b.c", false),
-            (1, "a.b.d", false),
-            (1, "a.b.", false),
-            (1, "", false),
-        ] {
-            let borrowed = Borrowed {
-                issuer: IssuerIndex(number),
-                token,
-            };
-            assert_eq!(borrowed.equivalent(&owned), same, "{number} {token}");
-            let hasher = ahash::RandomState::with_seed(1);
-            assert_eq!(hasher.hash_one(&borrowed) == hasher.hash_one(&owned), same);
-        }
     }
 }

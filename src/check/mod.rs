@@ -149,20 +149,18 @@ impl Checker {
         token: &RawToken<'_>,
         now: Timestamp,
     ) -> Option<Result<Principal, Refusal>> {
-        token.issuers().iter().find_map(|index| {
-            let issuer = policy.issuer(*index)?;
-            if issuer.rules.single_use().is_some() {
-                // It would come back in order to be refused.
-                return None;
-            }
-            let under = Generations {
+        let in_force = |index| {
+            let issuer = policy.issuer(index)?;
+            // A token for one use would come back in order to be refused.
+            issuer.rules.single_use().is_none().then(|| Generations {
                 policy: generation,
                 keys: issuer.keys.current().generation,
-            };
-            let verdict = self.cache.find(*index, token.text(), under)?;
-            let principal = Principal::new(issuer, verdict, Verification::Cached);
-            Some(principal.under(issuer, now))
-        })
+            })
+        };
+        let verdict = self.cache.find(token.issuers(), token.text(), in_force)?;
+        let issuer = policy.issuer(verdict.issuer)?;
+        let principal = Principal::new(issuer, verdict, Verification::Cached);
+        Some(principal.under(issuer, now))
     }
 
     fn verify(
@@ -190,6 +188,7 @@ impl Checker {
         let claims = Claims::parse(&signed)
             .map_err(|denial| unsigned(Unsigned::by_key(denial, signed.kid().cloned())))?;
         let verdict = Arc::new(Verdict {
+            issuer: issuer.index,
             claims,
             kid: signed.kid().cloned(),
             signer: signed.signer(),
@@ -203,7 +202,7 @@ impl Checker {
         let principal = fresh.under(issuer, now)?;
         // After the rules, so that only what is good takes room.
         if issuer.rules.single_use().is_none() {
-            self.cache.store(issuer.index, token.text(), verdict);
+            self.cache.store(token.text(), verdict);
         }
         Ok(principal)
     }

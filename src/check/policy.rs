@@ -3,13 +3,14 @@
 //! Immutable and published whole, so that one request is judged by one policy. The key rings change
 //! on their own clock and are therefore held by their readers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::rules::Rules;
 use super::signature::{Looks, Parts};
 use crate::bearer::Places;
 use crate::jwks::{KeyRing, ShownKey};
-use crate::model::{Algorithm, Denial};
+use crate::model::{Algorithm, Denial, spiffe};
 use crate::reload::Reader;
 use crate::revocation::DenyList;
 use crate::settings::{
@@ -21,6 +22,9 @@ use crate::settings::{
 pub struct Policy {
     places: Places,
     issuers: Vec<Issuer>,
+    /// The issuers by what their tokens say, each list in its order.
+    said: HashMap<Box<str>, Vec<IssuerIndex>, ahash::RandomState>,
+    watches_any: bool,
     pub(super) denied: Reader<DenyList>,
 }
 
@@ -100,7 +104,7 @@ impl Policy {
         rings: Vec<Reader<Option<KeyRing>>>,
     ) -> Self {
         let places = Places::build(issuers, token_bytes);
-        let issuers = (0..=u16::MAX)
+        let issuers: Vec<Issuer> = (0..=u16::MAX)
             .map(IssuerIndex)
             .zip(issuers.iter().zip(rings))
             .map(|(index, (settings, keys))| Issuer {
@@ -117,9 +121,17 @@ impl Policy {
                 token_to_upstream: settings.token_to_upstream,
             })
             .collect();
+        let mut said: HashMap<_, Vec<_>, _> = HashMap::default();
+        for issuer in &issuers {
+            let same = said.entry(Box::from(issuer.rules.said())).or_default();
+            same.push(issuer.index);
+        }
+        let watched = |issuer: &Issuer| issuer.enforcement == Enforcement::Report;
         Self {
             places,
+            watches_any: issuers.iter().any(watched),
             issuers,
+            said,
             denied,
         }
     }
@@ -155,13 +167,19 @@ impl Policy {
     }
 
     /// Whether the tokens of some issuer are only watched.
-    pub(super) fn watches_any(&self) -> bool {
-        let mut issuers = self.issuers.iter();
-        issuers.any(|issuer| issuer.enforcement == Enforcement::Report)
+    pub(super) const fn watches_any(&self) -> bool {
+        self.watches_any
     }
 
     pub(super) fn issuers(&self) -> impl Iterator<Item = &Issuer> {
         self.issuers.iter()
+    }
+
+    /// The issuers whose tokens may say this of themselves; what else they say is not looked at.
+    fn saying<'p>(&'p self, word: Option<&str>) -> impl Iterator<Item = &'p Issuer> {
+        let same = word.and_then(|word| self.said.get(word));
+        let places = same.into_iter().flatten();
+        places.filter_map(|index| self.issuer(*index))
     }
 
     pub(super) fn issuer(&self, index: IssuerIndex) -> Option<&Issuer> {
@@ -172,7 +190,7 @@ impl Policy {
 /// The issuer whose keys are to be tried. Alone at its place, an issuer is taken without a look at
 /// the payload; several are told apart by the unverified `iss`, or `sub` in a trust domain, which only
 /// choose who must have signed: the signature is then judged by that issuer's keys, and both once
-/// more as claims.
+/// more as claims. Looks at those alone that the token may mean, of however many.
 pub(super) fn choose<'p>(
     policy: &'p Policy,
     candidates: &[IssuerIndex],
@@ -182,9 +200,11 @@ pub(super) fn choose<'p>(
         return policy.issuer(index);
     }
     let peeked = parts.peek();
-    candidates
-        .iter()
-        .filter_map(|index| policy.issuer(*index))
+    let domain = peeked.subject.as_deref().and_then(spiffe::named_by);
+    policy
+        .saying(peeked.issuer.as_deref())
+        .chain(policy.saying(domain))
+        .filter(|issuer| candidates.binary_search(&issuer.index).is_ok())
         .filter_map(|issuer| Some((issuer.rules.claimed_by(&peeked)?, issuer)))
         .min_by_key(|(claim, _)| *claim)
         .map(|(_, issuer)| issuer)

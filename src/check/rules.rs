@@ -67,6 +67,14 @@ impl Rules {
         }
     }
 
+    /// What a token says that may be one of the issuer's: its `iss`, or the name of its trust domain.
+    pub(super) fn said(&self) -> &str {
+        match &self.maker {
+            Maker::Issuer(issuer) => issuer,
+            Maker::TrustDomain(domain, _) => domain.name(),
+        }
+    }
+
     /// How a token passes once, if it does.
     pub(super) fn single_use(&self) -> Option<&SingleUseSettings> {
         self.single_use.as_ref()

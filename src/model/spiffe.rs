@@ -37,9 +37,13 @@ impl TrustDomain {
     pub fn holds(&self, id: &str) -> bool {
         // SECURITY: the whole name, up to the slash: `prod.example` does not hold what
         // `prod.example.evil` says. Guarded by `a_trust_domain_holds_its_own_workloads_alone`.
-        let rest = id.strip_prefix(SCHEME);
-        let domain = rest.and_then(|rest| rest.split_once('/'));
-        domain.is_some_and(|(domain, _)| domain == self.0) && check(id).is_ok()
+        named_by(id) == Some(&self.0) && check(id).is_ok()
+    }
+
+    /// The name alone.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
     }
 }
 
@@ -47,6 +51,13 @@ impl fmt::Display for TrustDomain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The name of the trust domain in what may be a workload's ID, and is not checked further.
+#[must_use]
+pub fn named_by(id: &str) -> Option<&str> {
+    let (domain, _) = id.strip_prefix(SCHEME)?.split_once('/')?;
+    Some(domain)
 }
 
 /// Checks a whole ID that starts with [`SCHEME`] and names a workload.

@@ -48,6 +48,8 @@ mod headers;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
+mod instructions;
+#[cfg(test)]
 mod key_sources;
 #[cfg(test)]
 mod kubernetes;

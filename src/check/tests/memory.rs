@@ -46,6 +46,28 @@ fn a_cached_token_is_verified_again_under_a_new_policy() {
     );
 }
 
+/// One text may be one issuer's token in one header and nobody's in another.
+#[test]
+fn a_cached_token_is_found_only_where_its_issuers_tokens_stand() {
+    let bench = Bench::new(100);
+    let good = WORLD.good();
+    assert!(bench.assert_pomerium(&good, NOW).is_ok());
+    let policy = bench.policy();
+    let pomerium = IssuerIndex(0);
+    let recalled = |issuers: &[IssuerIndex]| {
+        let token = RawToken::for_test(&good, issuers);
+        let found = bench
+            .checker
+            .recall(&policy.value, policy.generation, &token, NOW);
+        found.is_some()
+    };
+    assert!(recalled(&[pomerium]));
+    assert!(recalled(&[pomerium, IssuerIndex(2)]));
+    assert!(!recalled(&[IssuerIndex(1), IssuerIndex(2)]));
+    assert!(!recalled(&[]));
+    assert!(recalled(&[pomerium]), "elsewhere it stays good");
+}
+
 #[test]
 fn what_runs_is_refused_once_tokens_of_its_kind_are_not_wanted() {
     let mut bench = Bench::new(100);
