@@ -72,6 +72,8 @@ build: ## build target/release/sidegate
 
 IMAGE ?= sidegate:dev
 CA_BUNDLE ?=
+# Minutes of work that should not hold up what a person does meanwhile.
+NICE ?= nice
 
 # Whether what it is made of has changed since; an image of another name is its maker's business.
 IMAGE_IS_OLD = [ -n "$$(find src Cargo.toml Cargo.lock rust-toolchain.toml deploy/image -type f -newer \
@@ -79,7 +81,7 @@ IMAGE_IS_OLD = [ -n "$$(find src Cargo.toml Cargo.lock rust-toolchain.toml deplo
 
 .PHONY: image
 image: ## make the container image: target/image/sidegate.tar, loaded into Docker if it runs (CA_BUNDLE=FILE)
-	nice deploy/image/binary target/image/sidegate
+	$(NICE) deploy/image/binary target/image/sidegate
 	deploy/image/root target/image/sidegate target/image/root $(CA_BUNDLE)
 	deploy/image/archive target/image/root target/image/sidegate.tar $(IMAGE)
 	@if docker version >/dev/null 2>&1; then docker load --quiet --input target/image/sidegate.tar; fi
