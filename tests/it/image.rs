@@ -193,7 +193,7 @@ fn builder() -> tempfile::TempDir {
     fs::create_dir_all(folder.path().join("target/image")).unwrap();
     let decides = Path::new(ROOT).join("deploy/image/binary");
     fs::copy(decides, scripts.join("binary")).unwrap();
-    let says = "#!/bin/sh\necho \"$PWD $CARGO_HOME\" >\"$1\"\n";
+    let says = "#!/bin/sh\necho \"$PWD $CARGO_HOME\" | tee \"$1\" >\"$1.symbols\"\n";
     fs::write(scripts.join("compile"), says).unwrap();
     let executable = fs::Permissions::from_mode(0o755);
     fs::set_permissions(scripts.join("compile"), executable).unwrap();
