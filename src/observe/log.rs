@@ -1,7 +1,7 @@
 //! The log: JSON where a machine reads, plain lines where a person does.
 //!
 //! No token, key or unverified claim may be handed to it; the types that hold them print nothing of
-//! themselves. The JSON lines of requests are many and are made by [`super::line`]; all others are
+//! themselves. The JSON lines of requests are many and are made by `line`; all others are
 //! `tracing` events. Both leave by the same way, so that what was said first stands first.
 
 use std::io::{self, IsTerminal, Write};
