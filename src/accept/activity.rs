@@ -4,7 +4,7 @@
 //! connection without a request is closed (`timeouts.idle`). hyper's own header timer cannot tell
 //! the two apart. A request costs two atomic writes here and no timer.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,6 +20,10 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     header_since: AtomicU64,
     stalled_since: AtomicU64,
+    /// Bytes were written of which some may not be out.
+    unsent: AtomicBool,
+    /// hyper is to be taken off the stream without closing it.
+    kept_open: AtomicBool,
 }
 
 /// The deadlines that apply to a connection between requests.
@@ -55,6 +59,8 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             header_since: AtomicU64::new(NONE),
             stalled_since: AtomicU64::new(NONE),
+            unsent: AtomicBool::new(false),
+            kept_open: AtomicBool::new(false),
         }
     }
 
@@ -80,6 +86,33 @@ impl Activity {
             let since = if stalled { self.now() } else { NONE };
             self.stalled_since.store(since, Ordering::Release);
         }
+        self.unsent.store(true, Ordering::Release);
+    }
+
+    /// What was written was to go out, and did or did not.
+    pub(super) fn flushed(&self, all: bool) {
+        if all {
+            self.unsent.store(false, Ordering::Release);
+        }
+    }
+
+    /// Whether for so long there has been no request, no part of one, and nothing left to send.
+    pub(super) fn is_quiet_for(&self, long: Duration) -> bool {
+        let idle_since = self.idle_since.load(Ordering::Acquire);
+        self.in_flight.load(Ordering::Acquire) == 0
+            && self.header_since.load(Ordering::Acquire) == NONE
+            && self.stalled_since.load(Ordering::Acquire) == NONE
+            && !self.unsent.load(Ordering::Acquire)
+            && Duration::from_millis(self.now().saturating_sub(idle_since)) >= long
+    }
+
+    /// Whether the end of the stream, when hyper asks for it, is to be kept from it.
+    pub(super) fn keep_open(&self, open: bool) {
+        self.kept_open.store(open, Ordering::Release);
+    }
+
+    pub(super) fn is_kept_open(&self) -> bool {
+        self.kept_open.load(Ordering::Acquire)
     }
 
     /// Judges the connection by `deadlines`.

@@ -19,6 +19,9 @@ const LINGER: Duration = Duration::from_secs(5);
 pub fn linger(request: Request<Incoming>, in_flight: InFlight) {
     if needed(&request) && !request.headers().contains_key(EXPECT) {
         read_on(request.into_body(), in_flight);
+    } else {
+        drop(request);
+        drop(in_flight);
     }
 }
 
@@ -37,6 +40,8 @@ pub fn read_on(body: Incoming, in_flight: InFlight) {
         let rest = async { while let Some(Ok(_)) = body.frame().await {} };
         // Whoever sends for longer is cut off after all.
         drop(tokio::time::timeout(LINGER, rest).await);
+        // The body first: while a connection is not busy, no body of it may be left.
+        drop(body);
         drop(in_flight);
     });
 }

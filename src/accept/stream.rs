@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -17,6 +18,10 @@ use super::activity::Activity;
 pub(super) struct PeerStream {
     tls: TokioIo<Box<TlsStream<TcpStream>>>,
     activity: Arc<Activity>,
+    /// Read once already; comes before what is to be read.
+    ahead: Bytes,
+    /// The last time there was nothing to read.
+    dry: bool,
 }
 
 impl PeerStream {
@@ -24,7 +29,23 @@ impl PeerStream {
         Self {
             tls: TokioIo::new(tls),
             activity,
+            ahead: Bytes::new(),
+            dry: false,
         }
+    }
+
+    /// The same, with what was read of it put back.
+    pub(super) fn with_read_ahead(self, ahead: Bytes) -> Self {
+        Self { ahead, ..self }
+    }
+
+    /// Ready once a read may bring something: bytes, the end, an error.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.dry || !self.ahead.is_empty() {
+            return Poll::Ready(());
+        }
+        let (socket, _) = self.tls.inner().get_ref();
+        socket.poll_read_ready(cx).map(drop)
     }
 
     /// The stream without hyper, for a last word.
@@ -37,12 +58,19 @@ impl Read for PeerStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
+        mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let most = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead.split_to(most));
+            self.activity.received();
+            return Poll::Ready(Ok(()));
+        }
         let polled = Pin::new(&mut self.tls).poll_read(cx, buf);
         if matches!(polled, Poll::Ready(Ok(()))) {
             self.activity.received();
         }
+        self.dry = polled.is_pending();
         polled
     }
 }
@@ -59,10 +87,15 @@ impl Write for PeerStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_flush(cx)
+        let polled = Pin::new(&mut self.tls).poll_flush(cx);
+        self.activity.flushed(polled.is_ready());
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.activity.is_kept_open() {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.tls).poll_shutdown(cx)
     }
 

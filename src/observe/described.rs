@@ -34,6 +34,7 @@ described! {
     JWKS_SUCCESS = "gauge" "sidegate_jwks_last_success_timestamp_seconds" ["issuer"] "When an issuer's keys were last fetched or confirmed, in Unix time; 0 while never.";
     JWKS_UNKNOWN = "counter" "sidegate_jwks_unknown_kid_total" ["issuer", "outcome"] "Tokens that named a key which was not there, by what asking for it gave.";
     CONNECTIONS = "gauge" "sidegate_connections_open" [] "Connections that passed the TLS handshake and are open.";
+    RESTING = "gauge" "sidegate_connections_resting" [] "Those of them over HTTP/1.1 that have been idle for a second and were relieved of their buffers.";
     CLOSED = "counter" "sidegate_connections_closed_total" ["cause"] "Connections closed, by cause.";
     HANDSHAKES = "counter" "sidegate_tls_handshakes_total" ["result"] "TLS handshakes finished, by result.";
     ACCEPT_ERRORS = "counter" "sidegate_accept_errors_total" [] "Failures of the listening socket, such as too many open files.";

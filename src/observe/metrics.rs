@@ -12,8 +12,8 @@ use prometheus::{
 use super::described::{
     ACCEPT_ERRORS, BUILD_INFO, CERTIFICATE_END, CLOSED, CONNECTIONS, DENY_ENTRIES, GENERATION,
     HANDSHAKES, JWKS_FETCHES, JWKS_KEYS, JWKS_SUCCESS, JWKS_UNKNOWN, READY, REFUSED, RELOADS,
-    REPORT_MODE, REQUESTS, STALE_SINCE, STREAMS_ENDED, TOKENS, UPSTREAM, UPSTREAM_CONNECTIONS,
-    UPSTREAM_RETRIES, VERIFY, WOULD_REFUSE,
+    REPORT_MODE, REQUESTS, RESTING, STALE_SINCE, STREAMS_ENDED, TOKENS, UPSTREAM,
+    UPSTREAM_CONNECTIONS, UPSTREAM_RETRIES, VERIFY, WOULD_REFUSE,
 };
 pub use super::described::{DESCRIBED, Described};
 use super::fetches::{Fetch, UnknownKid};
@@ -111,6 +111,7 @@ pub struct Metrics {
     jwks_success: IntGaugeVec,
     jwks_unknown: IntCounterVec,
     connections: IntGauge,
+    resting: IntGauge,
     closed: Vec<IntCounter>,
     handshakes: [IntCounter; 2],
     accept_errors: IntCounter,
@@ -124,6 +125,16 @@ pub struct Metrics {
     streams_ended: IntCounterVec,
     upstream_connections: [IntCounter; 2],
     upstream_retries: IntCounter,
+}
+
+/// Counts one connection as resting.
+#[derive(Debug)]
+pub struct Resting<'a>(&'a IntGauge);
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
@@ -174,6 +185,7 @@ impl Metrics {
             jwks_success: gauges(r, &JWKS_SUCCESS)?,
             jwks_unknown: counters(r, &JWKS_UNKNOWN)?,
             connections: gauge(r, &CONNECTIONS)?,
+            resting: gauge(r, &RESTING)?,
             closed: Closed::ALL
                 .iter()
                 .map(|(_, cause)| closed.with_label_values(&[*cause]))
@@ -295,6 +307,12 @@ impl Metrics {
     pub fn connection_opened(&self) {
         self.connections.inc();
         inc(self.handshakes.first());
+    }
+
+    /// A connection is relieved of its buffers for as long as what comes back lives.
+    pub fn connection_rests(&self) -> Resting<'_> {
+        self.resting.inc();
+        Resting(&self.resting)
     }
 
     /// A connection that passed the handshake ended.

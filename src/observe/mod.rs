@@ -16,7 +16,7 @@ mod spool;
 
 pub use fetches::{Fetch, UnknownKid};
 pub use health::{Health, Phase};
-pub use metrics::{Closed, Metrics};
+pub use metrics::{Closed, Metrics, Resting};
 pub use record::{Known, RequestRecord};
 pub use refusals::{Refusals, RefusedConnection, RefusedRequest};
 pub use reloads::{KnownNames, Reloads, Told, Watched};

@@ -78,6 +78,8 @@ mod reload;
 #[cfg(test)]
 mod report_mode;
 #[cfg(test)]
+mod resting;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod rotation;
