@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
-use rustls::pki_types::CertificateDer;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::activity::Activity;
 use super::certificate::Certificate;
 use super::identity::ServerIdentity;
 use super::peer::Peer;
+use super::shown::Shown;
 use crate::model::{Denial, Timestamp};
 use crate::observe::{Closed, Metrics};
 use crate::reload::{Changes, Generation, Reader};
@@ -43,8 +43,7 @@ impl ConnectionId {
 pub struct Connection {
     id: ConnectionId,
     name: Arc<str>,
-    certificate: Arc<Certificate>,
-    chain: Box<[CertificateDer<'static>]>,
+    shown: Arc<Shown>,
     identity: Reader<ServerIdentity>,
     verdict: ArcSwap<Verdict>,
     clock: fn() -> Timestamp,
@@ -76,7 +75,6 @@ struct Verdict {
 #[derive(Debug)]
 pub(super) struct Proven {
     pub(super) peer: Peer,
-    pub(super) chain: Box<[CertificateDer<'static>]>,
     pub(super) under: Generation,
 }
 
@@ -90,12 +88,11 @@ impl Connection {
         permits: [OwnedSemaphorePermit; 2],
     ) -> Self {
         metrics.connection_opened();
-        let Proven { peer, chain, under } = proven;
+        let Proven { peer, under } = proven;
         Self {
             id: ConnectionId::next(),
             name: Arc::clone(peer.name()),
-            certificate: peer.shared_certificate(),
-            chain,
+            shown: Arc::clone(peer.shown()),
             identity,
             verdict: ArcSwap::from_pointee(Verdict {
                 under,
@@ -129,13 +126,13 @@ impl Connection {
     /// [`peer`]: Self::peer
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
-        &self.certificate
+        &self.shown.leaf
     }
 
     /// The same in DER.
     #[must_use]
     pub fn leaf(&self) -> &[u8] {
-        self.chain.first().map_or(&[], |leaf| leaf.as_ref())
+        self.shown.chain.first().map_or(&[], |leaf| leaf.as_ref())
     }
 
     /// What the service is told of the certificate in this form: written once, for it does not change.
@@ -186,7 +183,7 @@ impl Connection {
         // SECURITY: the trust has changed since this connection was judged, or something has ended
         // that it hung on. Guarded by `a_change_of_trust_reaches_connections_that_are_open` and
         // `a_revocation_list_that_ends_closes_what_is_open`.
-        let peer = identity.value.verifier.judge_again(&self.chain, now);
+        let peer = identity.value.verifier.judge_again(&self.shown.chain, now);
         let verdict = Arc::new(Verdict {
             under: identity.generation,
             peer,
@@ -231,7 +228,7 @@ impl Connection {
     pub fn deny_line(&self) -> Option<Line> {
         let identity = self.identity.current();
         let verifier = &identity.value.verifier;
-        verifier.denies(&self.certificate, (self.clock)())
+        verifier.denies(&self.shown.leaf, (self.clock)())
     }
 
     /// Whether an answer should say that it is the last one.

@@ -17,6 +17,7 @@ pub mod peer;
 pub mod peers;
 mod sender;
 mod serve;
+mod shown;
 pub mod stalled;
 mod stream;
 mod throttle;
@@ -249,10 +250,8 @@ impl Shared {
         };
         let h2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         let metrics = Arc::clone(&self.journal.metrics);
-        let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
         let proven = Proven {
             peer,
-            chain: chain.into(),
             under: identity.generation,
         };
         let trust = (self.identity.clone(), self.clock);

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::certificate::Certificate;
 use super::sender;
+use super::shown::Shown;
 use crate::model::{Denial, Timestamp};
 use crate::settings::HandsOver;
 
@@ -18,7 +19,7 @@ pub struct Peer {
     name: Arc<str>,
     /// In alphabetical order: there may be a thousand, and every request asks.
     issuers: Arc<[Arc<str>]>,
-    certificate: Arc<Certificate>,
+    shown: Arc<Shown>,
     connections: Arc<Semaphore>,
     holds_until: Option<Timestamp>,
     hands_over: Option<HandsOver>,
@@ -30,13 +31,13 @@ impl Peer {
     pub(super) fn new(
         name: Arc<str>,
         issuers: Arc<[Arc<str>]>,
-        certificate: Arc<Certificate>,
+        shown: Arc<Shown>,
         connections: Arc<Semaphore>,
     ) -> Self {
         Self {
             name,
             issuers,
-            certificate,
+            shown,
             connections,
             holds_until: None,
             hands_over: None,
@@ -86,11 +87,11 @@ impl Peer {
     /// The certificate it proved itself with.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
-        &self.certificate
+        &self.shown.leaf
     }
 
-    pub(super) fn shared_certificate(&self) -> Arc<Certificate> {
-        Arc::clone(&self.certificate)
+    pub(super) fn shown(&self) -> &Arc<Shown> {
+        &self.shown
     }
 
     /// SHA-256 of the certificate that a token brought by this peer may be bound to (RFC 8705 3): its
@@ -99,7 +100,7 @@ impl Peer {
     pub fn sender(&self) -> Option<&[u8; 32]> {
         match self.hands_over {
             Some(_) => self.handed_over.as_ref(),
-            None => Some(&self.certificate.sha256),
+            None => Some(&self.shown.leaf.sha256),
         }
     }
 

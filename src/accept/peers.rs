@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::certificate::Certificate;
 use super::peer::Peer;
+use super::shown::Shown;
 use crate::model::Denial;
 use crate::settings::{HandsOver, PeerSettings, Settings};
 
@@ -78,21 +79,16 @@ impl PeerTable {
     ///
     /// [`Denial::PeerNotListed`], [`Denial::PeerAmbiguous`], or [`Denial::CertificateInvalid`] when
     /// a SPIFFE mark fits a certificate that is no proper X509-SVID.
-    pub(super) fn find(
-        &self,
-        certificate: Certificate,
-    ) -> Result<Peer, (Denial, Box<Certificate>)> {
-        match self.position(&certificate).map(|at| self.peers.get(at)) {
-            Ok(Some(listed)) => Ok(Peer::new(
-                Arc::clone(&listed.name),
-                Arc::clone(&listed.issuers),
-                Arc::new(certificate),
-                Arc::clone(&listed.connections),
-            )
-            .handing_over(listed.hands_over)),
-            Ok(None) => Err((Denial::PeerNotListed, Box::new(certificate))),
-            Err(denial) => Err((denial, Box::new(certificate))),
-        }
+    pub(super) fn find(&self, shown: &Arc<Shown>) -> Result<Peer, Denial> {
+        let at = self.position(&shown.leaf)?;
+        let listed = self.peers.get(at).ok_or(Denial::PeerNotListed)?;
+        let peer = Peer::new(
+            Arc::clone(&listed.name),
+            Arc::clone(&listed.issuers),
+            Arc::clone(shown),
+            Arc::clone(&listed.connections),
+        );
+        Ok(peer.handing_over(listed.hands_over))
     }
 
     fn position(&self, certificate: &Certificate) -> Result<usize, Denial> {

@@ -17,6 +17,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Signatu
 use super::certificate::{self, Certificate};
 use super::peer::Peer;
 use super::peers::PeerTable;
+use super::shown::Known;
 use crate::model::{Denial, Timestamp};
 use crate::reload::Reader;
 use crate::revocation::{DenyList, Line};
@@ -91,6 +92,7 @@ pub(super) struct PeerVerifier {
     list_ends: Vec<Timestamp>,
     peers: PeerTable,
     denied: Reader<DenyList>,
+    known: Known,
 }
 
 impl PeerVerifier {
@@ -105,6 +107,7 @@ impl PeerVerifier {
             list_ends,
             peers,
             denied,
+            known: Known::default(),
         }
     }
 
@@ -186,25 +189,26 @@ impl PeerVerifier {
             };
             (rustls::Error::InvalidCertificate(error), verdict)
         };
-        let certificate =
-            Certificate::parse(leaf).map_err(|_| refused(Denial::CertificateInvalid, None))?;
+        let shown = self.known.read(leaf, intermediates);
+        let shown = shown.map_err(|_| refused(Denial::CertificateInvalid, None))?;
+        let certificate = &shown.leaf;
         // SECURITY: guarded by `a_denied_certificate_gets_an_alert_and_a_line_that_names_the_entry`.
         let now = Timestamp::from_unix(now.as_secs());
-        let deny_line = self.denies(&certificate, now);
+        let deny_line = self.denies(certificate, now);
         if deny_line.is_some() {
             let verdict = Verdict {
                 denial: Denial::CertificateDenied,
-                certificate: Some(Box::new(certificate)),
+                certificate: Some(Box::new(certificate.clone())),
                 deny_line,
             };
             let error = rustls::Error::InvalidCertificate(CertificateError::Revoked);
             return Err((error, verdict));
         }
         let holds_until = self.holds_until(certificate.not_after, intermediates, now);
-        let found = self.peers.find(certificate);
+        let found = self.peers.find(&shown);
         found
             .map(|peer| peer.holding_until(holds_until))
-            .map_err(|(denial, certificate)| refused(denial, Some(certificate)))
+            .map_err(|denial| refused(denial, Some(Box::new(certificate.clone()))))
     }
 
     /// The last second in which nothing has ended that this judgement may hang on: with time alone, a
