@@ -85,9 +85,16 @@ impl DrainWatch {
     }
 
     async fn reached(&mut self, wanted: Step) {
-        let there = |step: &Step| *step == wanted || *step == Step::Stop;
-        // The asking end is gone: nobody will wait for this work, so it is time to stop.
-        drop(self.step.wait_for(there).await);
+        loop {
+            let step = *self.step.borrow_and_update();
+            if step == wanted || step == Step::Stop {
+                return;
+            }
+            // Without the asking end nobody will wait for this work, so it is time to stop.
+            if self.step.changed().await.is_err() {
+                return;
+            }
+        }
     }
 }
 

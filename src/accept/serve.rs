@@ -14,6 +14,7 @@ use http::{Request, Response, Version};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
+use tokio::time::timeout;
 
 use super::activity::InFlight;
 use super::connection::Connection;
@@ -145,24 +146,23 @@ pub(super) enum Order {
 /// been given `linger`; or the peer is not trusted any more. After that nothing but the end can come.
 pub(super) async fn order(connection: &Connection, linger: Duration, finishing: bool) -> Order {
     let mut drain = connection.drain();
-    if !finishing {
-        tokio::select! {
-            () = drain.finish() => {}
-            denial = connection.distrusted() => return distrusted(denial, connection),
-        }
-        tokio::select! {
-            () = drain.stop() => return Order::Stop,
-            () = tokio::time::sleep(linger) => return Order::Finish(Closed::Drain),
-            denial = connection.distrusted() => return distrusted(denial, connection),
+    if finishing {
+        drain.stop().await;
+        return Order::Stop;
+    }
+    let finish = async {
+        drain.finish().await;
+        // Whoever is to stop is told so by the next order. Boxed, for the room is needed once.
+        drop(Box::pin(timeout(linger, drain.stop())).await);
+        Order::Finish(Closed::Drain)
+    };
+    tokio::select! {
+        order = finish => order,
+        denial = connection.distrusted() => {
+            tell_distrust(denial, connection);
+            Order::Finish(Closed::Trust)
         }
     }
-    drain.stop().await;
-    Order::Stop
-}
-
-fn distrusted(denial: Denial, connection: &Connection) -> Order {
-    tell_distrust(denial, connection);
-    Order::Finish(Closed::Trust)
 }
 
 fn tell_distrust(denial: Denial, connection: &Connection) {
