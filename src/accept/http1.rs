@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::activity::{Deadlines, Look};
 use super::connection::Connection;
-use super::park::{Event, Line, REST};
-use super::serve::{Handler, MERCY, Order, Respond, Serving, closed, order, refused_head};
+use super::park::{Event, Line};
+use super::serve::{Handler, MERCY, Order, Respond, Serving, TICK, closed, order, refused_head};
 use super::stream::PeerStream;
 use crate::model::Denial;
 use crate::observe::{Closed, Journal};
@@ -36,7 +36,7 @@ impl Serving {
         let mut line = Line::new(&self.http1, activity, &journal.metrics, stream, service);
         let mut orders = pin!(order(connection, LINGER, false));
         let mut closing = None;
-        let soon = self.header_read.min(REST);
+        let soon = self.header_read.min(TICK);
         let mut watchdog = pin!(sleep(soon));
         loop {
             tokio::select! {
@@ -62,7 +62,7 @@ impl Serving {
                         if closing.is_none() && let Some(result) = line.rest().await {
                             return closed(result, connection, journal);
                         }
-                        let after = if line.rests() { after } else { after.min(REST) };
+                        let after = if line.rests() { after } else { after.min(TICK) };
                         watchdog.as_mut().reset(Instant::now() + after);
                     }
                     Look::Idle => return Closed::Idle,

@@ -37,7 +37,7 @@ pub use activity::InFlight;
 pub use connection::{Connection, ConnectionId};
 pub use identity::ServerIdentity;
 pub use peer::Peer;
-pub use serve::Handler;
+pub use serve::{Handler, TICK, ticks};
 pub use verifier::{Rejected, Revocation};
 
 use self::connection::Proven;

@@ -18,7 +18,7 @@ use crate::observe::{Metrics, Resting};
 
 /// A connection rests after so long without a request. A pool in use leaves none alone for as long,
 /// and waking costs little.
-pub(super) const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(1);
 
 type Busy<H> = UpgradeableConnection<PeerStream, Respond<H>>;
 

@@ -24,6 +24,16 @@ use crate::observe::{Closed, Journal, RefusedConnection};
 use crate::revocation::Line;
 use crate::settings::{LimitSettings, TimeoutSettings};
 
+/// A connection over HTTP/1.1 that has something to do is looked at this often: see [`ticks`].
+pub const TICK: Duration = Duration::from_millis(500);
+
+/// Whether what answers a request of this version is polled every [`TICK`], whatever it waits for. A
+/// stream of HTTP/2 is a task of its own, which nobody polls but what it waits for.
+#[must_use]
+pub fn ticks(version: Version) -> bool {
+    version != Version::HTTP_2
+}
+
 /// A peer that is not trusted any more may finish the request in flight, for this long at most: a
 /// change of trust has acted everywhere within a second.
 pub(super) const MERCY: Duration = Duration::from_millis(600);

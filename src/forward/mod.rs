@@ -4,6 +4,7 @@
 //! on a request that was not judged, nor to another path than the one that was.
 
 mod body;
+mod coarse_timer;
 mod exchange;
 mod headers;
 mod hop;
@@ -29,10 +30,11 @@ pub use headers::{HeaderRules, Origin};
 pub use warrant::Authority;
 
 use self::body::{RequestBody, Rest};
+use self::coarse_timer::CoarseTimer;
 use self::exchange::{Exchange, Side};
 use self::pool::{Freshness, Lease, Pool, Sender};
 use self::warrant::Warrant;
-use crate::accept::{Connection, InFlight, linger};
+use crate::accept::{self, Connection, InFlight, linger};
 use crate::decide::Permit;
 use crate::model::Denial;
 use crate::observe::Metrics;
@@ -110,6 +112,7 @@ impl Forwarder {
     ) -> Result<Response<AnswerBody>, Denial> {
         let mut request = request;
         let caller = hyper::upgrade::on(&mut request);
+        let ticked = accept::ticks(request.version());
         let linger = linger::needed(&request).then(|| place.in_flight.another());
         let announced = request.headers().contains_key(EXPECT);
         let (mut head, incoming) = request.into_parts();
@@ -150,7 +153,7 @@ impl Forwarder {
             rest,
         );
         let sending = self.send(Request::from_parts(head, body), protocol, &exchange);
-        let (mut response, lease) = self.before_deadline(sending, &exchange).await?;
+        let (mut response, lease) = self.before_deadline(sending, &exchange, ticked).await?;
         self.metrics.upstream_answered(exchange.age());
 
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -236,6 +239,7 @@ impl Forwarder {
         &self,
         sending: impl Future<Output = Result<T, Denial>>,
         exchange: &Arc<Exchange>,
+        ticked: bool,
     ) -> Result<T, Denial> {
         let limit = self.pool.settings().response_timeout;
         let mut sending = std::pin::pin!(sending);
@@ -243,8 +247,7 @@ impl Forwarder {
             let others = [exchange.end(), exchange.unguarded_until()];
             others.into_iter().flatten().fold(deadline, Instant::min)
         };
-        let first = next(exchange.last_moved() + limit);
-        let mut timer = std::pin::pin!(tokio::time::sleep_until(first));
+        let mut timer = CoarseTimer::new(next(exchange.last_moved() + limit), ticked);
         loop {
             tokio::select! {
                 biased;
@@ -253,7 +256,7 @@ impl Forwarder {
                     return exchange.ended().map_or(sent, |refusal| Err(refusal.denial));
                 }
                 denial = poll_fn(|cx| exchange.poll_ended(Side::Head, cx)) => return Err(denial),
-                () = &mut timer => exchange.guard_at(exchange.age()),
+                () = poll_fn(|cx| timer.poll(cx)) => exchange.guard_at(exchange.age()),
             }
             let deadline = exchange.last_moved() + limit;
             let now = Instant::now();
@@ -268,7 +271,7 @@ impl Forwarder {
             if deadline <= now {
                 return Err(Denial::UpstreamTooSlow);
             }
-            timer.as_mut().reset(next(deadline));
+            timer = CoarseTimer::new(next(deadline), ticked);
         }
     }
 
