@@ -17,7 +17,7 @@ use crate::accept::Connection;
 use crate::accept::certificate::Certificate;
 use crate::check::Principal;
 use crate::deny::REQUEST_ID;
-use crate::model::{ClaimPath, Denial, client_cert};
+use crate::model::{ClaimPath, Denial, client_cert, write_ip};
 use crate::settings::{ArrayForm, CertificateForm, ClaimsHeader, Settings, UpstreamProtocol};
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -162,7 +162,9 @@ fn written(
 /// believed and only added to.
 fn mark(head: &mut http::request::Parts, origin: Origin<'_>) {
     let headers = &mut head.headers;
-    append(headers, X_FORWARDED_FOR, &origin.remote.to_string());
+    append(headers, X_FORWARDED_FOR, |line| {
+        write_ip(line, origin.remote)
+    });
     if !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     }
@@ -174,7 +176,7 @@ fn mark(head: &mut http::request::Parts, origin: Origin<'_>) {
     // RFC 9110 7.6.3: required of a gateway.
     let via = via(head.version);
     if headers.contains_key(VIA) {
-        append(headers, VIA, via);
+        append(headers, VIA, |line| line.extend_from_slice(via.as_bytes()));
     } else {
         headers.insert(VIA, HeaderValue::from_static(via));
     }
@@ -192,13 +194,13 @@ const fn via(version: Version) -> &'static str {
 }
 
 /// Adds an element to a list field, on one line: old servers read only the first or the last.
-fn append(headers: &mut HeaderMap, name: HeaderName, element: &str) {
+fn append(headers: &mut HeaderMap, name: HeaderName, write: impl FnOnce(&mut Vec<u8>)) {
     let mut line = Vec::new();
     for value in headers.get_all(&name) {
         line.extend_from_slice(value.as_bytes());
         line.extend_from_slice(b", ");
     }
-    line.extend_from_slice(element.as_bytes());
+    write(&mut line);
     if let Ok(value) = HeaderValue::from_bytes(&line) {
         headers.insert(name, value);
     }

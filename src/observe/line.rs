@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
+
+use crate::model::write_ip;
 use time::OffsetDateTime;
 
 /// What a thread keeps of a line for its next one.
@@ -104,12 +106,7 @@ impl Line<'_> {
         self.bytes.push(b'"');
         match address {
             SocketAddr::V4(address) => {
-                let mut before = None;
-                for octet in address.ip().octets() {
-                    self.bytes.extend(before);
-                    self.json(&octet);
-                    before = Some(b'.');
-                }
+                write_ip(self.bytes, (*address.ip()).into());
                 self.bytes.push(b':');
                 self.json(&address.port());
             }
