@@ -68,7 +68,8 @@ impl Serving {
                     Look::Idle => return Closed::Idle,
                     Look::SlowHeader => {
                         refused_head(Denial::HeaderTooSlow, connection, journal);
-                        say_last(line.into_stream(), &last_word.slow_header()).await;
+                        // Boxed, for every connection has room for what any may need.
+                        Box::pin(say_last(line.into_stream(), &last_word.slow_header())).await;
                         return Closed::Slow;
                     }
                 },

@@ -131,7 +131,10 @@ impl Acceptor {
                 accepted = self.listener.accept(), if full.is_none() => accepted,
                 () = expired(full), if full.is_some() => continue,
                 () = drain.finish() => break,
-                Some(_) = tasks.join_next() => continue,
+                Some(_) = tasks.join_next() => {
+                    forget_finished(&mut pending);
+                    continue;
+                }
             };
             match accepted {
                 Ok((socket, remote)) => {
@@ -271,6 +274,14 @@ impl Shared {
             refused.log(remote, suppressed);
         }
     }
+}
+
+/// A handshake's handle keeps the memory of its task, which is large.
+fn forget_finished(pending: &mut VecDeque<Pending>) {
+    while pending
+        .pop_front_if(|oldest| oldest.task.is_finished())
+        .is_some()
+    {}
 }
 
 async fn expired(until: Option<Instant>) {

@@ -36,6 +36,12 @@ impl PeerStream {
 
     /// The same, with what was read of it put back.
     pub(super) fn with_read_ahead(self, ahead: Bytes) -> Self {
+        // An empty one still holds the whole buffer that it was cut from.
+        let ahead = if ahead.is_empty() {
+            Bytes::new()
+        } else {
+            ahead
+        };
         Self { ahead, ..self }
     }
 
