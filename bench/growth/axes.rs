@@ -80,7 +80,7 @@ pub(crate) const AXES: [Axis; 7] = [
     },
     Axis {
         name: "issuers, each in its own header",
-        points: &[1, 10, 100],
+        points: THOUSAND,
         works: TOKENS,
         scene: issuers_apart,
     },

@@ -179,8 +179,8 @@ fn json(points: &[Point]) -> Result<String, Failure> {
 fn table(points: &[Point]) -> Result<String, Failure> {
     let mut text = String::from(
         "Instructions for one request, outside the crypto library, by `make growth`.\n\n\
-         | what grows | request with | from | to | instructions on the way | growth |\n\
-         |---|---|--:|--:|--:|--:|\n",
+         | what grows | request with | from | to | instructions on the way | growth | each one more |\n\
+         |---|---|--:|--:|--:|--:|--:|\n",
     );
     for curve in curves(points) {
         let (Some(first), Some(last)) = (curve.first(), curve.last()) else {
@@ -192,13 +192,15 @@ fn table(points: &[Point]) -> Result<String, Failure> {
             .collect();
         writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {:.2} x |",
+            "| {} | {} | {} | {} | {} | {:.2} x | {:.2} |",
             first.axis,
             first.work.name(),
             grouped(first.count as u64),
             grouped(last.count as u64),
             costs.join(" · "),
-            last.instructions as f64 / first.instructions.max(1) as f64
+            last.instructions as f64 / first.instructions.max(1) as f64,
+            (last.instructions as f64 - first.instructions as f64)
+                / last.count.abs_diff(first.count).max(1) as f64
         )?;
     }
     Ok(text)

@@ -3,70 +3,65 @@
 //!
 //! Only the named cookie is touched: the rest belongs to the application, byte for byte.
 
+use std::collections::HashMap;
+
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use super::Finding;
+use super::{Candidates, Finding};
 use crate::settings::IssuerIndex;
 
-/// A cookie in which a token may stand.
-#[derive(Clone, Debug)]
-pub(super) struct CookiePlace {
-    name: String,
-    issuers: Vec<IssuerIndex>,
-}
+/// The cookies in which tokens may stand, by their names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CookiePlaces(HashMap<Vec<u8>, Candidates, ahash::RandomState>);
 
-impl CookiePlace {
-    pub(super) fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            issuers: Vec::new(),
-        }
+impl CookiePlaces {
+    pub(super) fn named(&mut self, name: &str) -> &mut Candidates {
+        self.0.entry(name.as_bytes().to_vec()).or_default()
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn add(&mut self, issuer: IssuerIndex) {
-        self.issuers.push(issuer);
-    }
-
-    pub(super) fn belongs_to(&self, issuer: Option<IssuerIndex>) -> bool {
-        issuer.is_some_and(|issuer| self.issuers.contains(&issuer))
-    }
-
-    /// Every cookie of the name in one field.
+    /// Every cookie of such a name in one field.
     pub(super) fn find<'a>(
         &'a self,
         field: &'a HeaderValue,
     ) -> impl Iterator<Item = Finding<'a>> + 'a {
-        pairs(field.as_bytes())
-            .map(split)
-            .filter(|(name, _)| *name == self.name.as_bytes())
-            .map(|(_, value)| Finding {
-                bytes: value,
-                issuers: &self.issuers,
-            })
+        // Without a cookie place no cookie is looked at.
+        let field = Some(field).filter(|_| !self.0.is_empty());
+        let pairs = field.into_iter().flat_map(|field| pairs(field.as_bytes()));
+        pairs.map(split).filter_map(|(name, bytes)| {
+            let candidates = self.0.get(name)?;
+            Some(Finding { bytes, candidates })
+        })
+    }
+
+    /// Takes the cookies of these names out of every field, except that of the issuer `keep`.
+    pub(super) fn remove(&self, headers: &mut HeaderMap, keep: Option<IssuerIndex>) {
+        if self.0.is_empty() {
+            return;
+        }
+        let unwanted = |pair: &[u8]| {
+            let place = self.0.get(split(pair).0);
+            place.is_some_and(|candidates| !candidates.hold(keep))
+        };
+        remove(headers, unwanted);
     }
 }
 
-/// Takes the cookies of these names out of every field; a field left without a cookie goes too.
-pub(super) fn remove(headers: &mut HeaderMap, names: &[&str]) {
-    let named = |pair: &[u8]| names.iter().any(|name| split(pair).0 == name.as_bytes());
+/// Takes such cookies out of every field; a field left without a cookie goes too.
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&[u8]) -> bool + Copy) {
     let mut fields = Vec::new();
     let mut changed = false;
     for field in headers.get_all(COOKIE) {
-        if !pairs(field.as_bytes()).any(named) {
+        if !pairs(field.as_bytes()).any(unwanted) {
             fields.push(field.clone());
             continue;
         }
         changed = true;
         let kept: Vec<&[u8]> = pairs(field.as_bytes())
-            .filter(|pair| !named(pair))
+            .filter(|pair| !unwanted(pair))
             .collect();
         let mut rest = kept.join(&b';');
-        if pairs(field.as_bytes()).next().is_some_and(named) {
+        if pairs(field.as_bytes()).next().is_some_and(unwanted) {
             // The blank after the removed cookie's semicolon.
             rest.drain(..rest.len() - rest.trim_ascii_start().len());
         }

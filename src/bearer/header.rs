@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Finding;
+use super::{Candidates, Finding};
 use crate::settings::IssuerIndex;
 
 const SCHEME: &[u8] = b"bearer";
@@ -15,17 +15,17 @@ const SCHEME: &[u8] = b"bearer";
 pub(super) struct HeaderPlace {
     name: HeaderName,
     /// Whose tokens stand here alone.
-    bare: Vec<IssuerIndex>,
+    bare: Candidates,
     /// Whose tokens stand here after `Bearer`.
-    bearer: Vec<IssuerIndex>,
+    bearer: Candidates,
 }
 
 impl HeaderPlace {
     pub(super) fn new(name: HeaderName) -> Self {
         Self {
             name,
-            bare: Vec::new(),
-            bearer: Vec::new(),
+            bare: Candidates::default(),
+            bearer: Candidates::default(),
         }
     }
 
@@ -33,12 +33,12 @@ impl HeaderPlace {
         &self.name
     }
 
-    pub(super) fn add_bare(&mut self, issuer: IssuerIndex) {
-        self.bare.push(issuer);
+    pub(super) fn bare(&mut self) -> &mut Candidates {
+        &mut self.bare
     }
 
-    pub(super) fn add_bearer(&mut self, issuer: IssuerIndex) {
-        self.bearer.push(issuer);
+    pub(super) fn bearer(&mut self) -> &mut Candidates {
+        &mut self.bearer
     }
 
     /// What stands here. Beside a Bearer field every other field of the name counts as a second
@@ -60,10 +60,9 @@ impl HeaderPlace {
         if self.bearer.is_empty() || !is_bearer(value) {
             return Finding {
                 bytes: value,
-                issuers: &self.bare,
+                candidates: &self.bare,
             };
         }
-        let issuers = &self.bearer;
         // A value that `is_bearer` only behind white space keeps it, and is malformed for it.
         let after = value.get(SCHEME.len()..).unwrap_or_default();
         // RFC 7235 2.1: one or more spaces; RFC 9110 11.4 has one, and nobody means more by two.
@@ -72,23 +71,32 @@ impl HeaderPlace {
             [] => after,
             _ => value,
         };
-        Finding { bytes, issuers }
+        Finding {
+            bytes,
+            candidates: &self.bearer,
+        }
     }
 
-    /// Takes the fields out, except those in the form of the issuer `keep`; the twins in any case.
-    pub(super) fn remove(&self, headers: &mut HeaderMap, keep: Option<IssuerIndex>) {
-        remove_twins(headers, &self.name);
-        if !headers.contains_key(&self.name) {
+    /// Takes the fields of `name` out, which is this place's or a twin of it: except those in the form
+    /// of the issuer `keep`, but the twins in any case.
+    pub(super) fn remove(
+        &self,
+        headers: &mut HeaderMap,
+        name: &HeaderName,
+        keep: Option<IssuerIndex>,
+    ) {
+        // SECURITY: guarded by `twins_of_a_token_header_go_also_when_the_token_is_kept`.
+        if *name != self.name {
+            headers.remove(name);
             return;
         }
-        let kept = |issuers: &[IssuerIndex]| keep.is_some_and(|keep| issuers.contains(&keep));
         // Without a bare form, values of another scheme are the application's.
-        let keep_bare = self.bare.is_empty() || kept(&self.bare);
+        let keep_bare = self.bare.is_empty() || self.bare.hold(keep);
         // A Bearer value is also a bare one where the header is known by that form alone.
         let keep_bearer = if self.bearer.is_empty() {
             keep_bare
         } else {
-            kept(&self.bearer)
+            self.bearer.hold(keep)
         };
         retain(headers, &self.name, |value| {
             if is_bearer(value) {
@@ -117,26 +125,8 @@ fn starts_with_blank(value: &[u8]) -> bool {
     matches!(value, [b' ' | b'\t', ..])
 }
 
-/// Removes headers that become `name` where `-` and `_` are the same (RFC 3875 4.1.18), or where
-/// every character is that is neither letter nor digit, as in the variables of PHP and of CGI.
-fn remove_twins(headers: &mut HeaderMap, name: &HeaderName) {
-    let is_twin = |other: &HeaderName| {
-        other != name
-            && other.as_str().len() == name.as_str().len()
-            && other
-                .as_str()
-                .bytes()
-                .zip(name.as_str().bytes())
-                .all(|(a, b)| a == b || !(a.is_ascii_alphanumeric() || b.is_ascii_alphanumeric()))
-    };
-    // One at a time: there are none in any honest request.
-    while let Some(twin) = headers.keys().find(|other| is_twin(other)).cloned() {
-        headers.remove(twin);
-    }
-}
-
 /// Keeps those values of `name` that `wanted` says, in their order.
-pub(super) fn retain(headers: &mut HeaderMap, name: &HeaderName, wanted: impl Fn(&[u8]) -> bool) {
+fn retain(headers: &mut HeaderMap, name: &HeaderName, wanted: impl Fn(&[u8]) -> bool) {
     if headers
         .get_all(name)
         .iter()

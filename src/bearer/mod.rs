@@ -10,24 +10,36 @@ mod header;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName};
 
-use self::cookie::CookiePlace;
+use self::cookie::CookiePlaces;
 use self::header::HeaderPlace;
-use crate::model::Denial;
+use crate::model::{Denial, folded};
 use crate::settings::{IssuerIndex, IssuerSettings, TokenForm, TokenPlace};
 
 /// Where tokens may stand, in all.
+///
+/// What a request has is looked up here, and not the other way round: a request pays for its own
+/// fields, not for every issuer's.
 #[derive(Clone, Debug)]
 pub struct Places {
-    headers: Vec<HeaderPlace>,
-    cookies: Vec<CookiePlace>,
-    /// The issuers whose tokens are written with padding.
-    padded: Vec<IssuerIndex>,
+    /// By their folded names: under one stand the places whose names are twins.
+    headers: HashMap<String, Vec<HeaderPlace>, ahash::RandomState>,
+    cookies: CookiePlaces,
     token_bytes: usize,
+}
+
+/// The issuers that put their tokens at one place in one form.
+#[derive(Clone, Debug, Default)]
+struct Candidates {
+    /// In their order.
+    issuers: Vec<IssuerIndex>,
+    /// Whether some of them write their tokens with padding.
+    padded: bool,
 }
 
 /// The one token of a request, of which nothing is known yet but where it stood.
@@ -41,7 +53,7 @@ pub struct RawToken<'a> {
 #[derive(Clone, Copy)]
 struct Finding<'a> {
     bytes: &'a [u8],
-    issuers: &'a [IssuerIndex],
+    candidates: &'a Candidates,
 }
 
 // === impl Places ===
@@ -52,24 +64,18 @@ impl Places {
     #[must_use]
     pub fn build(issuers: &[IssuerSettings], token_bytes: usize) -> Self {
         let mut places = Self {
-            headers: Vec::new(),
-            cookies: Vec::new(),
-            padded: Vec::new(),
+            headers: HashMap::default(),
+            cookies: CookiePlaces::default(),
             token_bytes,
         };
         for (index, issuer) in (0..=u16::MAX).map(IssuerIndex).zip(issuers) {
-            if issuer.form != TokenForm::Jwt {
-                places.padded.push(index);
-            }
+            let padded = issuer.form != TokenForm::Jwt;
             for place in &issuer.places {
+                let add = |candidates: &mut Candidates| candidates.add(index, padded);
                 match place {
-                    TokenPlace::Header(name) => {
-                        places.at_header(name, |place| place.add_bare(index))
-                    }
-                    TokenPlace::Bearer(name) => {
-                        places.at_header(name, |place| place.add_bearer(index))
-                    }
-                    TokenPlace::Cookie(name) => places.at_cookie(name, index),
+                    TokenPlace::Header(name) => places.at_header(name, |it| add(it.bare())),
+                    TokenPlace::Bearer(name) => places.at_header(name, |it| add(it.bearer())),
+                    TokenPlace::Cookie(name) => add(places.cookies.named(name)),
                 }
             }
         }
@@ -77,21 +83,20 @@ impl Places {
     }
 
     fn at_header(&mut self, name: &HeaderName, add: impl Fn(&mut HeaderPlace)) {
-        if let Some(known) = self.headers.iter_mut().find(|place| place.name() == name) {
+        let twins = self.headers.entry(folded(name.as_str()).into_owned());
+        let twins = twins.or_default();
+        if let Some(known) = twins.iter_mut().find(|place| place.name() == name) {
             return add(known);
         }
         let mut place = HeaderPlace::new(name.clone());
         add(&mut place);
-        self.headers.push(place);
+        twins.push(place);
     }
 
-    fn at_cookie(&mut self, name: &str, issuer: IssuerIndex) {
-        if let Some(known) = self.cookies.iter_mut().find(|place| place.name() == name) {
-            return known.add(issuer);
-        }
-        let mut place = CookiePlace::new(name);
-        place.add(issuer);
-        self.cookies.push(place);
+    /// The places whose name is this one or a twin of it.
+    fn twins(&self, name: &HeaderName) -> &[HeaderPlace] {
+        let twins = self.headers.get(&*folded(name.as_str()));
+        twins.map_or(&[], Vec::as_slice)
     }
 
     /// Finds the one token.
@@ -109,21 +114,20 @@ impl Places {
                 return Err(Denial::TokenRepeated);
             }
         }
-        let Finding { bytes, issuers } = one.ok_or(Denial::TokenMissing)?;
+        let Finding { bytes, candidates } = one.ok_or(Denial::TokenMissing)?;
         if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
             return Err(Denial::TokenEmpty);
         }
         if bytes.len() > self.token_bytes {
             return Err(Denial::TokenTooLong);
         }
-        let is_here = |issuer: &IssuerIndex| issuers.binary_search(issuer).is_ok();
-        let padded = self.padded.iter().any(is_here);
+        let Candidates { issuers, padded } = candidates;
         // Without a branch for each byte, so that the compiler takes many at a time: this is read for
         // every request.
         let compact = |byte: u8| {
             byte.is_ascii_alphanumeric()
                 | matches!(byte, b'-' | b'_' | b'.')
-                | (padded & (byte == b'='))
+                | (*padded & (byte == b'='))
         };
         if !bytes.iter().fold(true, |all, byte| all & compact(*byte)) {
             return Err(if bytes.contains(&b',') {
@@ -141,21 +145,21 @@ impl Places {
     pub fn ascribe<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a [IssuerIndex]> {
         let mut all = self.all(headers);
         match (all.next(), all.next()) {
-            (Some(one), None) => Some(one.issuers),
+            (Some(one), None) => Some(&one.candidates.issuers),
             _ => None,
         }
     }
 
     /// Everything that stands where a token may.
     fn all<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = Finding<'a>> + 'a {
-        let in_headers = self.headers.iter().flat_map(|place| place.find(headers));
-        let in_cookies = headers
-            .get_all(COOKIE)
-            .into_iter()
-            // Without a cookie place no cookie is looked at.
-            .filter(|_| !self.cookies.is_empty())
-            .flat_map(|field| self.cookies.iter().flat_map(|place| place.find(field)));
-        in_headers.chain(in_cookies)
+        let in_headers = headers.keys().flat_map(move |name| {
+            let places = self.twins(name).iter();
+            places
+                .filter(move |place| place.name() == name)
+                .flat_map(|place| place.find(headers))
+        });
+        let cookies = headers.get_all(COOKIE).into_iter();
+        in_headers.chain(cookies.flat_map(|field| self.cookies.find(field)))
     }
 
     /// Takes the token out of the request before it goes on: every configured place, whether
@@ -166,19 +170,35 @@ impl Places {
     /// scheme is Bearer: credentials of another scheme, Basic above all, belong to the application,
     /// which may have asked for them itself. Of a cookie header only the named cookie goes.
     pub fn remove(&self, headers: &mut HeaderMap, keep: Option<IssuerIndex>) {
-        for place in &self.headers {
-            place.remove(headers, keep);
+        // Names first, as the map cannot shrink while it is read. Most requests have one, and an empty
+        // vector costs nothing.
+        let named = |name: &&HeaderName| !self.twins(name).is_empty();
+        let mut names = headers.keys().filter(named).cloned();
+        let (first, others) = (names.next(), names.collect::<Vec<_>>());
+        for name in first.iter().chain(&others) {
+            for place in self.twins(name) {
+                place.remove(headers, name, keep);
+            }
         }
-        let unwanted = |place: &&CookiePlace| !place.belongs_to(keep);
-        if self.cookies.iter().any(|place| unwanted(&place)) && headers.contains_key(COOKIE) {
-            let names: Vec<&str> = self
-                .cookies
-                .iter()
-                .filter(unwanted)
-                .map(CookiePlace::name)
-                .collect();
-            cookie::remove(headers, &names);
-        }
+        self.cookies.remove(headers, keep);
+    }
+}
+
+// === impl Candidates ===
+
+impl Candidates {
+    /// Issuers are added in their order.
+    fn add(&mut self, issuer: IssuerIndex, padded: bool) {
+        self.issuers.push(issuer);
+        self.padded |= padded;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.issuers.is_empty()
+    }
+
+    fn hold(&self, issuer: Option<IssuerIndex>) -> bool {
+        issuer.is_some_and(|issuer| self.issuers.binary_search(&issuer).is_ok())
     }
 }
 

@@ -289,6 +289,93 @@ fn other_cookies_are_kept_byte_for_byte() {
     );
 }
 
+// === many ===
+
+/// Issuer `n` in the header `x-token-n` and in the cookie `token-n`.
+fn many() -> Places {
+    let settings = |number: usize| {
+        let name = HeaderName::try_from(format!("x-token-{number}")).unwrap();
+        issuer(vec![
+            TokenPlace::Header(name),
+            cookie(&format!("token-{number}")),
+        ])
+    };
+    Places::build(&(0..MANY).map(settings).collect::<Vec<_>>(), 100)
+}
+
+const MANY: usize = 300;
+
+fn named(fields: &[(String, String)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::try_from(name).unwrap();
+        headers.append(name, HeaderValue::try_from(value).unwrap());
+    }
+    headers
+}
+
+#[test]
+fn among_many_places_each_is_known_by_its_own_issuer_and_two_are_refused() {
+    let places = many();
+    let at = |number: usize| {
+        [
+            (format!("x-token-{number}"), "a.b.c".to_owned()),
+            ("cookie".to_owned(), format!("a=1; token-{number}=a.b.c")),
+        ]
+    };
+    for (number, issuer) in [(0, 0), (150, 150), (MANY - 1, 299)] {
+        for field in at(number) {
+            let headers = named(std::slice::from_ref(&field));
+            assert_eq!(found(&places, &headers), Ok(("a.b.c", vec![issuer])));
+            for other in at(0).into_iter().chain(at(7)) {
+                let headers = named(&[field.clone(), other.clone()]);
+                let refused = Err(Denial::TokenRepeated);
+                assert_eq!(found(&places, &headers), refused, "{field:?} {other:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_many_places_every_one_is_emptied_and_every_twin_goes() {
+    let places = many();
+    let mut fields = vec![("accept".to_owned(), "*/*".to_owned())];
+    for number in 0..MANY {
+        for name in ["x-token-", "x_token-", "x.token_"] {
+            fields.push((format!("{name}{number}"), "a.b.c".to_owned()));
+        }
+        fields.push(("cookie".to_owned(), format!("token-{number}=a.b.c")));
+    }
+    for keep in [None, Some(0), Some(299)] {
+        let mut headers = named(&fields);
+        places.remove(&mut headers, keep.map(IssuerIndex));
+        let mut expected = vec![fields[0].clone()];
+        if let Some(number) = keep {
+            expected.push((format!("x-token-{number}"), "a.b.c".to_owned()));
+            expected.push(("cookie".to_owned(), format!("token-{number}=a.b.c")));
+        }
+        assert_eq!(headers, named(&expected), "{keep:?}");
+    }
+}
+
+/// No server behind could tell them apart, so neither is left there, whoever may keep his token.
+#[test]
+fn of_two_places_that_are_twins_both_are_emptied() {
+    let issuers = [issuer(vec![bare("x-token")]), issuer(vec![bare("x_token")])];
+    let places = Places::build(&issuers, 100);
+    for (number, name) in [(0, "x-token"), (1, "x_token")] {
+        let headers = map(&[(name, b"a.b.c")]);
+        assert_eq!(found(&places, &headers), Ok(("a.b.c", vec![number])));
+    }
+    let both: [Field; 2] = [("x-token", b"a.b.c"), ("x_token", b"a.b.c")];
+    assert_eq!(found(&places, &map(&both)), Err(Denial::TokenRepeated));
+    for keep in [None, Some(0), Some(1)] {
+        let mut headers = map(&both);
+        places.remove(&mut headers, keep.map(IssuerIndex));
+        assert_eq!(headers, HeaderMap::new(), "{keep:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_headers_make_finding_or_removing_panic_and_removing_leaves_no_token(

@@ -1,12 +1,12 @@
 //! Which header names only sidegate may set, and their removal from what a caller sent.
 //!
-//! Applications behind CGI, WSGI or PHP see `X-Auth-User`, `x_auth_user` and `X.Auth.User` as one
-//! variable, so names are compared in a folded form in which all of these are equal.
+//! Names are compared in the folded form, in which look-alikes are equal.
 
 use std::collections::HashSet;
 
 use http::header::{HeaderMap, HeaderName};
 
+use crate::model::folded;
 use crate::settings::{HeaderPattern, IdentitySettings, IssuerSettings, TokenPlace};
 
 /// Names and starts of names, folded.
@@ -47,7 +47,7 @@ impl OursAlone {
         for place in issuers.iter().flat_map(|issuer| &issuer.places) {
             match place {
                 TokenPlace::Header(name) | TokenPlace::Bearer(name) => {
-                    built.tokens.insert(folded(name.as_str()));
+                    built.tokens.insert(folded(name.as_str()).into_owned());
                 }
                 TokenPlace::Cookie(_) => {}
             }
@@ -56,11 +56,12 @@ impl OursAlone {
             identity
                 .headers
                 .iter()
-                .map(|(name, _)| folded(name.as_str())),
+                .map(|(name, _)| folded(name.as_str()).into_owned()),
         );
         let claims = identity.claims.iter().map(|header| header.name.as_str());
-        built.names.extend(claims.map(folded));
-        built.names.extend(ALWAYS.iter().map(|name| folded(name)));
+        let fixed = ALWAYS.into_iter();
+        let names = claims.chain(fixed).map(|name| folded(name).into_owned());
+        built.names.extend(names);
         for pattern in identity
             .strip
             .iter()
@@ -68,11 +69,14 @@ impl OursAlone {
         {
             match pattern {
                 HeaderPattern::Name(name) => {
-                    built.names.insert(folded(name));
+                    built.names.insert(folded(name).into_owned());
                 }
-                HeaderPattern::Prefix(start) => built.prefixes.push(folded(start)),
+                HeaderPattern::Prefix(start) => built.prefixes.push(folded(start).into_owned()),
             }
         }
+        // Issuers of one kind have the same companions, and every field is held against each start.
+        built.prefixes.sort_unstable();
+        built.prefixes.dedup();
         built
     }
 
@@ -88,18 +92,13 @@ impl OursAlone {
         remove_where(trailers, |name| {
             let folded = folded(name);
             self.covers_folded(&folded)
-                || self.tokens.contains(&folded)
-                || NEVER_BEHIND.contains(&folded.as_str())
+                || self.tokens.contains(&*folded)
+                || NEVER_BEHIND.contains(&&*folded)
                 || folded.starts_with(NEVER_BEHIND_START)
         });
     }
 
     fn covers(&self, name: &str) -> bool {
-        let alphanumeric_or_dash = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        // `HeaderName` is lower case already, so a name without odd characters is folded as it is.
-        if name.bytes().all(alphanumeric_or_dash) {
-            return self.covers_folded(name);
-        }
         self.covers_folded(&folded(name))
     }
 
@@ -123,18 +122,6 @@ fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     for name in spoofed {
         headers.remove(name);
     }
-}
-
-/// The form in which look-alikes are equal: lower case, everything but letters and digits a dash.
-fn folded(name: &str) -> String {
-    let fold = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '-'
-        }
-    };
-    name.chars().map(fold).collect()
 }
 
 #[cfg(test)]
