@@ -76,7 +76,7 @@ CA_BUNDLE ?=
 NICE ?= nice
 
 # Whether what it is made of has changed since; an image of another name is its maker's business.
-IMAGE_IS_OLD = [ -n "$$(find src Cargo.toml Cargo.lock rust-toolchain.toml deploy/image -type f -newer \
+IMAGE_IS_OLD = [ -n "$$(find src .cargo Cargo.toml Cargo.lock rust-toolchain.toml deploy/image -type f -newer \
 	target/image/sidegate.tar -print -quit 2>&1)" ]
 
 .PHONY: image

@@ -14,7 +14,7 @@ use crate::harness::{eventually, eventually_so};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The binary takes most of it; README.md says what it is now.
-const LARGEST: u64 = 14_200_000;
+const LARGEST: u64 = 12_600_000;
 
 /// What an image says of itself.
 fn about(image: &str) -> Value {
@@ -68,7 +68,7 @@ const FILES: [&str; 9] = [
     "usr/share/",
     "usr/share/doc/",
     "usr/share/doc/sidegate/",
-    "usr/share/doc/sidegate/THIRD-PARTY-LICENSES.txt",
+    "usr/share/doc/sidegate/THIRD-PARTY-LICENSES.txt.gz",
     "usr/share/doc/sidegate/sbom.cdx.json",
 ];
 
@@ -354,8 +354,9 @@ fn the_bill_of_materials_names_what_is_linked_and_the_binary_says_the_same() {
             assert!(known.contains(&needed.to_string()), "{needed}");
         }
     }
-    let licences = root.join("usr/share/doc/sidegate/THIRD-PARTY-LICENSES.txt");
-    let licences = fs::read_to_string(licences).unwrap();
+    let licences = root.join("usr/share/doc/sidegate/THIRD-PARTY-LICENSES.txt.gz");
+    let licences = output_of(Command::new("gzip").arg("-dc").arg(licences));
+    let licences = String::from_utf8(licences).unwrap();
     assert!(licences.contains("\nrustls-") && licences.contains("\naws-lc-sys-"));
 
     // The section that cargo-auditable writes and scanners read.
