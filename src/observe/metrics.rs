@@ -9,6 +9,7 @@ use prometheus::{
     Encoder, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
+use super::connections::{Closed, Resting};
 use super::described::{
     ACCEPT_ERRORS, BUILD_INFO, CERTIFICATE_END, CLOSED, CONNECTIONS, DENY_ENTRIES, GENERATION,
     HANDSHAKES, JWKS_FETCHES, JWKS_KEYS, JWKS_SUCCESS, JWKS_UNKNOWN, READY, REFUSED, RELOADS,
@@ -20,43 +21,6 @@ use super::fetches::{Fetch, UnknownKid};
 use super::health::PhaseLatch;
 use super::registry::{counter, counters, gauge, gauges, histogram};
 use crate::model::{Denial, Stage, Timestamp};
-
-/// Why an open connection ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Closed {
-    /// The peer closed it, or the last request asked for it.
-    Peer,
-    /// It broke.
-    Error,
-    /// No request came within `timeouts.idle`, or nothing was taken of an answer within
-    /// `timeouts.stream_idle`.
-    Idle,
-    /// A header did not arrive in time.
-    Slow,
-    /// sidegate is stopping.
-    Drain,
-    /// The peer would not get in any more.
-    Trust,
-}
-
-impl Closed {
-    const ALL: [(Self, &'static str); 6] = [
-        (Self::Peer, "peer"),
-        (Self::Error, "error"),
-        (Self::Idle, "idle"),
-        (Self::Slow, "slow"),
-        (Self::Drain, "drain"),
-        (Self::Trust, "trust"),
-    ];
-
-    /// The cause that was stored as `cause as u8`.
-    #[must_use]
-    pub fn from_index(index: u8) -> Self {
-        Self::ALL
-            .get(usize::from(index))
-            .map_or(Self::Error, |(cause, _)| *cause)
-    }
-}
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -125,16 +89,6 @@ pub struct Metrics {
     streams_ended: IntCounterVec,
     upstream_connections: [IntCounter; 2],
     upstream_retries: IntCounter,
-}
-
-/// Counts one connection as resting.
-#[derive(Debug)]
-pub struct Resting<'a>(&'a IntGauge);
-
-impl Drop for Resting<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 impl Metrics {
@@ -311,8 +265,7 @@ impl Metrics {
 
     /// A connection is relieved of its buffers for as long as what comes back lives.
     pub fn connection_rests(&self) -> Resting<'_> {
-        self.resting.inc();
-        Resting(&self.resting)
+        Resting::count(&self.resting)
     }
 
     /// A connection that passed the handshake ended.

@@ -2,6 +2,7 @@
 //!
 //! Handed down from `startup` as `Arc<Metrics>` and [`Health`]; there is no global but the log.
 
+mod connections;
 mod described;
 mod fetches;
 pub mod health;
@@ -14,9 +15,10 @@ mod registry;
 mod reloads;
 mod spool;
 
+pub use connections::{Closed, Resting};
 pub use fetches::{Fetch, UnknownKid};
 pub use health::{Health, Phase};
-pub use metrics::{Closed, Metrics, Resting};
+pub use metrics::Metrics;
 pub use record::{Known, RequestRecord};
 pub use refusals::{Refusals, RefusedConnection, RefusedRequest};
 pub use reloads::{KnownNames, Reloads, Told, Watched};
