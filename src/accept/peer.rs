@@ -140,7 +140,12 @@ impl Peer {
         Self::new(
             name.into(),
             issuers.into(),
-            Arc::default(),
+            Arc::new(Shown {
+                chain: Box::default(),
+                leaf: Certificate::default(),
+                since: Timestamp::from_unix(0),
+                until: None,
+            }),
             Arc::new(Semaphore::new(1)),
         )
     }

@@ -1,69 +1,103 @@
-//! The chain that a client showed, with what its leaf says of itself: read once, and shared by all
-//! connections that show the same. The pool of a front proxy holds hundreds of those.
+//! A chain that was believed, with what its leaf says of itself: judged and read once, for as long as the
+//! judgement holds, and shared by all connections that show the same. The pool of a front proxy holds
+//! hundreds of those.
 //!
-//! Says nothing of whether a chain is believed. That is judged anew each time it is shown.
+//! To verify a chain is most of what a handshake costs, and says the same each time: only what was
+//! believed under the very same CAs and revocation lists is here, and time alone ends it. Who holds the
+//! key, which peer it is and whether the deny list names it, each connection is asked anew.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::{Certificate, Unreadable};
+use crate::model::Timestamp;
 
-/// So many different chains are known at once; each one more costs its connections their own copy.
+/// So many chains are remembered; the one that was believed first makes room.
 const MOST: usize = 64;
 
 /// A chain, leaf first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shown {
     pub(super) chain: Box<[CertificateDer<'static>]>,
     pub(super) leaf: Certificate,
+    /// When it was judged.
+    pub(super) since: Timestamp,
+    /// The last second in which the judgement holds; `None` where time alone does not end it.
+    pub(super) until: Option<Timestamp>,
 }
 
-/// The chains that open connections have shown.
+/// The chains that were believed last, under one set of CAs and revocation lists.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    chains: Mutex<Vec<Weak<Shown>>>,
+pub(super) struct Believed {
+    chains: Mutex<VecDeque<Arc<Shown>>>,
 }
 
 impl Shown {
-    fn read(leaf: &CertificateDer<'_>, above: &[CertificateDer<'_>]) -> Result<Self, Unreadable> {
+    /// Reads a chain that was believed at `since`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`], of the leaf.
+    pub(super) fn read(
+        leaf: &CertificateDer<'_>,
+        above: &[CertificateDer<'_>],
+        since: Timestamp,
+    ) -> Result<Self, Unreadable> {
         let all = std::iter::once(leaf).chain(above);
         Ok(Self {
             leaf: Certificate::parse(leaf)?,
             chain: all.map(|der| der.clone().into_owned()).collect(),
+            since,
+            until: None,
         })
+    }
+
+    /// The same, until the end of this second.
+    pub(super) fn holding_until(self, until: Option<Timestamp>) -> Self {
+        Self { until, ..self }
     }
 
     fn is(&self, leaf: &CertificateDer<'_>, above: &[CertificateDer<'_>]) -> bool {
         let shown = self.chain.split_first();
         shown.is_some_and(|(first, rest)| first == leaf && rest == above)
     }
+
+    /// Whether the judgement holds at `now`. Not before it was made either: a clock can be set back.
+    fn holds(&self, now: Timestamp) -> bool {
+        self.since <= now && self.until.is_none_or(|until| now <= until)
+    }
 }
 
-impl Known {
-    /// The chain with what its leaf says.
-    ///
-    /// # Errors
-    ///
-    /// [`Unreadable`], of the leaf.
-    pub(super) fn read(
+impl Believed {
+    /// The chain, if it was believed and that still holds.
+    pub(super) fn find(
         &self,
         leaf: &CertificateDer<'_>,
         above: &[CertificateDer<'_>],
-    ) -> Result<Arc<Shown>, Unreadable> {
-        let mut chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = chains.iter().filter_map(Weak::upgrade);
-        // SECURITY: the same byte for byte, and the whole chain: what was read of another leaf must
-        // never be said of this one. Guarded by `only_the_very_same_chain_is_shared`.
-        if let Some(same) = known.find(|shown| shown.is(leaf, above)) {
-            return Ok(same);
+        now: Timestamp,
+    ) -> Option<Arc<Shown>> {
+        // SECURITY: the same byte for byte, and the whole chain. Guarded by
+        // `only_the_very_same_chain_is_found_and_only_while_its_judgement_holds`.
+        let chains = self.chains();
+        let mut same = chains
+            .iter()
+            .filter(|shown| shown.holds(now) && shown.is(leaf, above));
+        same.next().map(Arc::clone)
+    }
+
+    /// Remembers it.
+    pub(super) fn keep(&self, shown: &Arc<Shown>) {
+        let mut chains = self.chains();
+        if chains.len() >= MOST {
+            chains.pop_front();
         }
-        let shown = Arc::new(Shown::read(leaf, above)?);
-        chains.retain(|chain| chain.strong_count() > 0);
-        if chains.len() < MOST {
-            chains.push(Arc::downgrade(&shown));
-        }
-        Ok(shown)
+        chains.push_back(Arc::clone(shown));
+    }
+
+    fn chains(&self) -> MutexGuard<'_, VecDeque<Arc<Shown>>> {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,43 +105,58 @@ impl Known {
 mod tests {
     use super::*;
     use crate::lab::{Authority, Leaf};
-    use crate::model::Timestamp;
 
-    #[test]
-    fn only_the_very_same_chain_is_shared() {
-        let authority = Authority::root("one", Timestamp::from_unix(1_800_000_000)).unwrap();
-        let leaf = |uri: &str| {
-            let issued = authority.issue(&Leaf::client(uri)).unwrap();
-            CertificateDer::from(issued.der)
-        };
-        let (a, b, above) = (leaf("spiffe://a/x"), leaf("spiffe://a/y"), [leaf("urn:z")]);
-        let known = Known::default();
-        let read = |leaf, above| known.read(leaf, above).unwrap();
-        let first = read(&a, &above);
-        assert!(Arc::ptr_eq(&first, &read(&a, &above)));
-        for (other, above) in [(&b, &above[..]), (&a, &[])] {
-            let other_one = read(other, above);
-            assert!(!Arc::ptr_eq(&first, &other_one));
-            assert_eq!(other_one.leaf, Certificate::parse(other).unwrap());
-            assert_eq!(other_one.chain.len(), 1 + above.len());
-        }
+    const NOON: Timestamp = Timestamp::from_unix(1_800_000_000);
+    const LATER: Timestamp = Timestamp::from_unix(1_800_000_060);
+
+    fn leaf(authority: &Authority, uri: &str) -> CertificateDer<'static> {
+        let issued = authority.issue(&Leaf::client(uri)).unwrap();
+        CertificateDer::from(issued.der)
     }
 
     #[test]
-    fn a_chain_is_forgotten_with_its_last_connection_and_so_many_at_most_are_known() {
-        let authority = Authority::root("one", Timestamp::from_unix(1_800_000_000)).unwrap();
-        let known = Known::default();
-        let shown: Vec<_> = (0..MOST + 3)
-            .map(|number| {
-                let leaf = Leaf::client(&format!("spiffe://a/{number}"));
-                let der = CertificateDer::from(authority.issue(&leaf).unwrap().der);
-                known.read(&der, &[]).unwrap()
-            })
+    fn only_the_very_same_chain_is_found_and_only_while_its_judgement_holds() {
+        let authority = Authority::root("one", NOON).unwrap();
+        let [a, b, above] =
+            ["spiffe://a/x", "spiffe://a/y", "urn:z"].map(|it| leaf(&authority, it));
+        let above = [above];
+        let believed = Believed::default();
+        let shown = Shown::read(&a, &above, NOON).unwrap();
+        let shown = Arc::new(shown.holding_until(Some(LATER)));
+        believed.keep(&shown);
+
+        let longer = [above[0].clone(), b.clone()];
+        let find = |leaf, above, now| believed.find(leaf, above, now);
+        for now in [NOON, LATER] {
+            assert!(Arc::ptr_eq(&shown, &find(&a, &above[..], now).unwrap()));
+            assert!(find(&b, &above[..], now).is_none(), "another leaf");
+            assert!(find(&a, &[], now).is_none(), "without what is above");
+            assert!(find(&a, &longer[..], now).is_none(), "with more above");
+        }
+        let second = std::time::Duration::from_secs(1);
+        assert!(
+            find(&a, &above[..], LATER.plus(second)).is_none(),
+            "it has ended"
+        );
+        let before = Timestamp::from_unix(NOON.unix() - 1);
+        assert!(
+            find(&a, &above[..], before).is_none(),
+            "the clock was set back"
+        );
+    }
+
+    #[test]
+    fn so_many_chains_are_remembered_and_the_first_makes_room() {
+        let authority = Authority::root("one", NOON).unwrap();
+        let believed = Believed::default();
+        let ders: Vec<_> = (0..=MOST)
+            .map(|number| leaf(&authority, &format!("spiffe://a/{number}")))
             .collect();
-        assert_eq!(known.chains.lock().unwrap().len(), MOST);
-        let last = shown.last().unwrap().chain[0].clone();
-        drop(shown);
-        drop(known.read(&last, &[]).unwrap());
-        assert_eq!(known.chains.lock().unwrap().len(), 1);
+        for der in &ders {
+            believed.keep(&Arc::new(Shown::read(der, &[], NOON).unwrap()));
+        }
+        let is_there = |der| believed.find(der, &[], NOON).is_some();
+        assert!(!is_there(&ders[0]));
+        assert!(ders[1..].iter().all(is_there));
     }
 }

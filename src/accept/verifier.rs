@@ -17,7 +17,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Signatu
 use super::certificate::{self, Certificate};
 use super::peer::Peer;
 use super::peers::PeerTable;
-use super::shown::Known;
+use super::shown::{Believed, Shown};
 use crate::model::{Denial, Timestamp};
 use crate::reload::Reader;
 use crate::revocation::{DenyList, Line};
@@ -92,7 +92,8 @@ pub(super) struct PeerVerifier {
     list_ends: Vec<Timestamp>,
     peers: PeerTable,
     denied: Reader<DenyList>,
-    known: Known,
+    /// Of this verifier alone: another one has other CAs, lists or peers.
+    believed: Believed,
 }
 
 impl PeerVerifier {
@@ -107,7 +108,7 @@ impl PeerVerifier {
             list_ends,
             peers,
             denied,
-            known: Known::default(),
+            believed: Believed::default(),
         }
     }
 
@@ -170,6 +171,42 @@ impl PeerVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<Peer, (rustls::Error, Verdict)> {
+        let at = Timestamp::from_unix(now.as_secs());
+        let before = self.believed.find(leaf, intermediates, at);
+        let is_new = before.is_none();
+        let shown = match before {
+            Some(shown) => shown,
+            None => Arc::new(self.believe(leaf, intermediates, now)?),
+        };
+        // SECURITY: guarded by `a_denied_certificate_gets_an_alert_and_a_line_that_names_the_entry`.
+        let deny_line = self.denies(&shown.leaf, at);
+        if deny_line.is_some() {
+            let verdict = Verdict {
+                denial: Denial::CertificateDenied,
+                certificate: Some(Box::new(shown.leaf.clone())),
+                deny_line,
+            };
+            let error = rustls::Error::InvalidCertificate(CertificateError::Revoked);
+            return Err((error, verdict));
+        }
+        let found = self.peers.find(&shown);
+        let peer = found
+            .map_err(|denial| refused_by_us(denial, Some(Box::new(shown.leaf.clone()))))?
+            .holding_until(shown.until);
+        // Only of listed peers: nobody else may push theirs out.
+        if is_new {
+            self.believed.keep(&shown);
+        }
+        Ok(peer)
+    }
+
+    /// What webpki says of the chain, and for how long.
+    fn believe(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Shown, (rustls::Error, Verdict)> {
         // SECURITY: the chain first. Names in an unverified certificate are anybody's words.
         // Guarded by `a_certificate_of_a_foreign_ca_is_refused`.
         if let Err(error) = self.chain.verify_client_cert(leaf, intermediates, now) {
@@ -180,35 +217,11 @@ impl PeerVerifier {
             };
             return Err((error, verdict));
         }
-        let refused = |denial, certificate| {
-            let error = CertificateError::ApplicationVerificationFailure;
-            let verdict = Verdict {
-                denial,
-                certificate,
-                deny_line: None,
-            };
-            (rustls::Error::InvalidCertificate(error), verdict)
-        };
-        let shown = self.known.read(leaf, intermediates);
-        let shown = shown.map_err(|_| refused(Denial::CertificateInvalid, None))?;
-        let certificate = &shown.leaf;
-        // SECURITY: guarded by `a_denied_certificate_gets_an_alert_and_a_line_that_names_the_entry`.
         let now = Timestamp::from_unix(now.as_secs());
-        let deny_line = self.denies(certificate, now);
-        if deny_line.is_some() {
-            let verdict = Verdict {
-                denial: Denial::CertificateDenied,
-                certificate: Some(Box::new(certificate.clone())),
-                deny_line,
-            };
-            let error = rustls::Error::InvalidCertificate(CertificateError::Revoked);
-            return Err((error, verdict));
-        }
-        let holds_until = self.holds_until(certificate.not_after, intermediates, now);
-        let found = self.peers.find(&shown);
-        found
-            .map(|peer| peer.holding_until(holds_until))
-            .map_err(|denial| refused(denial, Some(Box::new(certificate.clone()))))
+        let shown = Shown::read(leaf, intermediates, now)
+            .map_err(|_| refused_by_us(Denial::CertificateInvalid, None))?;
+        let until = self.holds_until(shown.leaf.not_after, intermediates, now);
+        Ok(shown.holding_until(until))
     }
 
     /// The last second in which nothing has ended that this judgement may hang on: with time alone, a
@@ -275,6 +288,20 @@ impl ClientCertVerifier for PeerVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.chain.supported_verify_schemes()
     }
+}
+
+/// A chain that webpki believes and we do not.
+fn refused_by_us(
+    denial: Denial,
+    certificate: Option<Box<Certificate>>,
+) -> (rustls::Error, Verdict) {
+    let error = CertificateError::ApplicationVerificationFailure;
+    let verdict = Verdict {
+        denial,
+        certificate,
+        deny_line: None,
+    };
+    (rustls::Error::InvalidCertificate(error), verdict)
 }
 
 /// Which reason a failed chain is.

@@ -8,7 +8,9 @@ use rustls::client::Resumption;
 use sidegate::lab::{Echo, Http, Issued, Leaf, Role, Validity, world};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{ANY, Town, bearer, eventually, get, seen, seen_header, world_at};
+use crate::harness::{
+    ANY, Town, bearer, eventually, eventually_so, get, seen, seen_header, world_at,
+};
 
 const BOTH: [Http; 2] = [Http::One, Http::Two];
 
@@ -274,4 +276,22 @@ async fn a_revocation_list_that_ends_closes_what_is_open() {
         let again = front.call(town.gate.address, get("/", &fields)).await;
         assert!(again.is_err(), "nor does it get in anew");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_got_in_does_not_once_it_has_ended() {
+    let town = Town::start().await;
+    let short = Leaf::client(world::FRONT).valid(Validity::For(6));
+    let short = town.world.ca.issue(&short).unwrap();
+    let token = bearer(&town.token());
+    let call = async || {
+        let caller = town.caller(Some(&short), Http::One);
+        let call = get("/", &[("authorization", &token)]);
+        caller.call(town.gate.address, call).await
+    };
+    for _ in 0..2 {
+        assert_eq!(call().await.unwrap().status(), 200);
+    }
+    eventually_so("it is refused", async || call().await.is_err()).await;
+    eventually("counted", || town.refused("certificate_expired") == 1).await;
 }
