@@ -9,13 +9,7 @@ use std::collections::BTreeMap;
 /// How each function of the crypto library begins that Rust code can call.
 const CRYPTO: &str = "aws_lc_";
 /// The functions of jemalloc that give memory.
-const ALLOCATOR: [&str; 5] = [
-    "_rjem_malloc",
-    "_rjem_mallocx",
-    "_rjem_calloc",
-    "_rjem_rallocx",
-    "_rjem_realloc",
-];
+const ALLOCATOR: [&str; 5] = ["malloc", "mallocx", "calloc", "rallocx", "realloc"];
 
 /// What was counted between two moments.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -39,7 +39,12 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("rustls_pemfile", &["pem.rs"]),
     (
         "prometheus",
-        &["observe/metrics.rs", "observe/registry.rs", "startup/"],
+        &[
+            "observe/connections.rs",
+            "observe/metrics.rs",
+            "observe/registry.rs",
+            "startup/",
+        ],
     ),
     ("x509_parser", &["accept/certificate.rs", "jwks/"]),
     ("rcgen", &["lab/pki.rs"]),

@@ -127,11 +127,11 @@ fn what_rust_calls_of_the_crypto_library_is_counted_whole_and_apart() {
             "# callgrind format\nevents: Ir\n\n\
              fn=_ZN8sidegate4gate5judge17hE\n0 {ours}\n\
              cfn=aws_lc_1_verify\ncalls={times} 0\n0 {verify}\n\
-             cfn=_rjem_malloc\ncalls={mallocs} 0\n0 {malloc}\n\n\
+             cfn=malloc\ncalls={mallocs} 0\n0 {malloc}\n\n\
              fn=aws_lc_1_verify\n0 {own}\n\
              cfn=inside\ncalls={times} 0\n0 {inside}\n\n\
              fn=inside\n0 {inside}\n\n\
-             fn=_rjem_malloc\n0 {malloc}\n",
+             fn=malloc\n0 {malloc}\n",
             ours = 100 * times,
             verify = 1000 * times,
             mallocs = 3 * times,
