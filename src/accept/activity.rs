@@ -2,7 +2,8 @@
 //!
 //! Two deadlines come from it: a header that has begun must end (`timeouts.header_read`), and a
 //! connection without a request is closed (`timeouts.idle`). hyper's own header timer cannot tell
-//! the two apart. A request costs two atomic writes here and no timer.
+//! the two apart. And a connection that is quiet may rest (`park`). A request costs a few atomic writes
+//! here and no timer.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;

@@ -20,6 +20,7 @@ pub fn linger(request: Request<Incoming>, in_flight: InFlight) {
     if needed(&request) && !request.headers().contains_key(EXPECT) {
         read_on(request.into_body(), in_flight);
     } else {
+        // In this order: see `read_on`.
         drop(request);
         drop(in_flight);
     }

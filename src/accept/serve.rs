@@ -45,7 +45,8 @@ pub trait Handler: Send + Sync + 'static {
         + Send
         + 'static;
 
-    /// Answers one request. `in_flight` must live until the answer's last byte is out.
+    /// Answers one request. `in_flight` must live until the answer's last byte is out and, over HTTP/1.1,
+    /// until nothing of the request's body is held any more: only then may the connection rest.
     fn handle(
         &self,
         request: Request<Incoming>,
