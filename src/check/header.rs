@@ -1,8 +1,8 @@
 //! The unverified protected header becomes the three things it may decide, `alg`, `kid` and `typ`;
 //! anything else in it is refused or ignored here, before a parser with a milder view sees it.
 //!
-//! josekit lets the last of two equal members win, accepts an empty `crit` and parses embedded keys
-//! before it verifies anything; what passes here leaves it nothing to be mild about.
+//! Libraries let the last of two equal members win, accept an empty `crit`, and parse embedded keys
+//! before they verify anything; this does not.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -110,6 +110,14 @@ impl<'de> Visitor<'de> for HeaderVisitor {
                     from.next_value::<IgnoredAny>()?;
                     seen.refused = true;
                 }
+                // Nothing is decided by them; but what RFC 7515 4.1 has them be, they must be.
+                "cty" | "url" => drop(from.next_value::<Slot<'de>>()?.text()?),
+                "x5t" | "x5t#S256" | "nonce" => {
+                    let text = from.next_value::<Slot<'de>>()?.text()?;
+                    if !text.bytes().all(is_digit) {
+                        return Err(A::Error::custom("not base64url"));
+                    }
+                }
                 _ => drop(from.next_value_seed(Strict::default())?),
             }
             names.push(name);
@@ -125,6 +133,17 @@ struct Text<'a>(Cow<'a, str>);
 
 /// A value that must be a string; `None` for every other.
 struct Slot<'a>(Option<Cow<'a, str>>);
+
+impl<'a> Slot<'a> {
+    fn text<E: serde::de::Error>(self) -> Result<Cow<'a, str>, E> {
+        self.0.ok_or_else(|| E::custom("not a string"))
+    }
+}
+
+/// Of base64url (RFC 4648 5).
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
+}
 
 impl<'de> serde::Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -1,9 +1,9 @@
-//! One prepared key and its one algorithm, as the verifier that josekit asks for.
+//! One prepared key and its one algorithm, behind josekit's interface of a verifier.
 //!
-//! josekit parses a token and calls back here for the signature. Why not its own verifiers? They run
-//! on OpenSSL, which takes two to three times as long for ES384 and EdDSA, compares HMACs in
-//! variable time, and would be a second cryptographic library to trust. Every signature is judged by
-//! aws-lc-rs, which rustls uses already; no OpenSSL function is ever called.
+//! Why not josekit's own verifiers? They run on OpenSSL, which takes two to three times as long for
+//! ES384 and EdDSA, compares HMACs in variable time, and would be a second cryptographic library to
+//! trust. Every signature is judged by aws-lc-rs, which rustls uses already; no OpenSSL function is
+//! ever called.
 
 use std::fmt;
 

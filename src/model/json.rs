@@ -12,6 +12,9 @@ use serde_json::{Map, Number, Value};
 /// Deeper nesting than any claim has; well inside what the stack and `serde_json` bear.
 const MAX_DEPTH: u8 = 32;
 
+/// As many as a token has claims.
+const USUAL_MEMBERS: usize = 14;
+
 /// What is read is not one JSON object without repeated members, nested at most 32 deep.
 ///
 /// Says where, never what: the text may be a token.
@@ -119,7 +122,9 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let inner = self.inner()?;
-        let mut members = Map::new();
+        // The claims of most tokens fit, so that the map does not grow four times.
+        let outermost = inner.depth + 1 == MAX_DEPTH;
+        let mut members = Map::with_capacity(if outermost { USUAL_MEMBERS } else { 0 });
         while let Some(name) = from.next_key::<String>()? {
             let value = from.next_value_seed(inner)?;
             // SECURITY: guarded by `a_repeated_member_is_refused_at_every_depth`.
