@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::{CipherSuite, ClientConfig};
 use sidegate::lab::{Echo, Http, Issued, Leaf, Role, Validity, world};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -230,7 +230,54 @@ async fn the_hybrid_post_quantum_key_exchange_is_what_two_willing_ends_agree_on(
     assert_eq!(group.name(), rustls::NamedGroup::X25519MLKEM768);
 }
 
+#[tokio::test]
+async fn aes_128_is_agreed_on_where_both_ends_can_and_aes_256_where_the_client_insists() {
+    let town =
+        Town::with(|config| config.replacen("[tls]", "[tls]\nmin_version = \"1.2\"", 1)).await;
+    for (version, usual, insisted) in [
+        (
+            &rustls::version::TLS13,
+            CipherSuite::TLS13_AES_128_GCM_SHA256,
+            CipherSuite::TLS13_AES_256_GCM_SHA384,
+        ),
+        (
+            &rustls::version::TLS12,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        ),
+    ] {
+        // By itself the client would have AES-256 first.
+        assert_eq!(agreed(&town, version, |_| true).await, usual);
+        let only = |suite| suite == insisted;
+        assert_eq!(agreed(&town, version, only).await, insisted);
+    }
+}
+
+/// The suite of a connection whose client offers these.
+async fn agreed(
+    town: &Town,
+    version: &'static rustls::SupportedProtocolVersion,
+    offers: impl Fn(CipherSuite) -> bool,
+) -> CipherSuite {
+    let config = client_config_with(town, version, offers);
+    let socket = tokio::net::TcpStream::connect(town.gate.address)
+        .await
+        .unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = world::SERVER_NAME.try_into().unwrap();
+    let tls = connector.connect(name, socket).await.unwrap();
+    tls.get_ref().1.negotiated_cipher_suite().unwrap().suite()
+}
+
 fn client_config(town: &Town, version: &'static rustls::SupportedProtocolVersion) -> ClientConfig {
+    client_config_with(town, version, |_| true)
+}
+
+fn client_config_with(
+    town: &Town,
+    version: &'static rustls::SupportedProtocolVersion,
+    offers: impl Fn(CipherSuite) -> bool,
+) -> ClientConfig {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     let mut roots = rustls::RootCertStore::empty();
@@ -240,8 +287,9 @@ fn client_config(town: &Town, version: &'static rustls::SupportedProtocolVersion
     let front = &town.world.front;
     let chain = vec![CertificateDer::from_pem_slice(front.chain_pem.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(front.key_pem.as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    ClientConfig::builder_with_provider(provider)
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites.retain(|suite| offers(suite.suite()));
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
