@@ -86,6 +86,10 @@ image: ## make the container image: target/image/sidegate.tar, loaded into Docke
 	deploy/image/archive target/image/root target/image/sidegate.tar $(IMAGE)
 	@if docker version >/dev/null 2>&1; then docker load --quiet --input target/image/sidegate.tar; fi
 
+.PHONY: profile
+profile: ## write anew what the compiler knows of the ways that requests take (a quarter of an hour)
+	deploy/image/profile
+
 .PHONY: reproduce
 reproduce: ## build the image twice, in clones in two folders, and compare the bytes (ten minutes)
 	deploy/image/reproduce
@@ -127,6 +131,10 @@ instructions: ## count the instructions of requests, fail if they grew (UPDATE=1
 .PHONY: instructions-planted
 instructions-planted: ## prove that the instruction guard sees a planted mistake (two builds)
 	nice bench/instructions/plant
+
+.PHONY: promises
+promises: ## count the instructions of requests without the log, the metrics, the limits... (half an hour)
+	nice bench/instructions/promises
 
 .PHONY: bench-decision
 bench-decision: ## time the decision alone, without sockets, and count its allocations (B=part-of-a-name)

@@ -6,12 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::sched_setaffinity;
 
 use crate::Failure;
 use crate::figures::{kilobytes, on_processor};
 use crate::place::{Cores, Place, Seat};
 use crate::protocol::{Answer, Job};
+
+/// A program that counts what it runs writes that down when it ends by itself, to where this says.
+const COUNTS: &str = "LLVM_PROFILE_FILE";
+/// As long as sidegate takes to end, when it is told to: its delay and its drain.
+const LAST_LINES: Duration = Duration::from_secs(30);
 
 /// A process that is ended when this is dropped.
 pub(crate) struct Process {
@@ -80,8 +86,22 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Tells it to end, and waits until it has.
+    fn ask_to_end(&mut self) {
+        let told = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let until = Instant::now() + LAST_LINES;
+        while told.is_ok() && matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::env::var_os(COUNTS).is_some() {
+            self.ask_to_end();
+        }
         // It is ours, and there is nobody left to tell.
         drop(self.child.kill());
         drop(self.child.wait());

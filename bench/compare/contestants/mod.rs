@@ -88,6 +88,17 @@ pub(crate) fn find() -> Result<Vec<Contestant>, Failure> {
         let kind = edition(&format!("SIDEGATE_{name}"), &program)?;
         add(&format!("{SIDEGATE}-{}", name.to_lowercase()), kind);
     }
+    if let Ok(only) = env::var("ONLY") {
+        let wanted: Vec<&str> = only.split(',').map(str::trim).collect();
+        if let Some(unknown) = wanted
+            .iter()
+            .find(|name| !found.iter().any(|one: &Contestant| one.name == **name))
+        {
+            let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
+            return Err(format!("ONLY names {unknown}; there are {}", names.join(", ")).into());
+        }
+        found.retain(|one| wanted.contains(&one.name.as_str()));
+    }
     Ok(found)
 }
 
