@@ -1,7 +1,7 @@
 # Everything a person or CI does with this repository. `make` alone lists it.
 #
 # Only Rust and a C compiler are needed. OpenSSL is a build dependency of josekit (none of its code
-# is called): where the system has no headers for it, it is built from source.
+# is called): where the system has no headers for it, it is built from source. The image takes xz, too.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
