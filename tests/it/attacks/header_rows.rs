@@ -269,9 +269,13 @@ fn extensions(table: &mut Table<'_>) {
             &token,
         );
     }
-    // josekit's own check of a member that sidegate ignores.
+    // Members that decide nothing, and must be what RFC 7515 says they are all the same.
     let header = r#"{"alg":"ES256","kid":"pomerium-1","x5t":7}"#;
     table.header(TokenMalformed, "x5t is a number", header);
+    let header = r#"{"alg":"ES256","kid":"pomerium-1","x5t":"a+b"}"#;
+    table.header(TokenMalformed, "x5t is no base64url", header);
+    let header = r#"{"alg":"ES256","kid":"pomerium-1","cty":7}"#;
+    table.header(TokenMalformed, "cty is a number", header);
 }
 
 fn repeated(table: &mut Table<'_>) {
