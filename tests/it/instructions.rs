@@ -107,17 +107,22 @@ fn the_file_of_expected_figures_is_as_it_would_be_written_and_could_not_be_a_twe
 }
 
 #[test]
-fn the_planted_mistake_can_still_be_planted() {
-    let output = Command::new("git")
-        .args(["apply", "--check", "bench/instructions/planted.patch"])
-        .current_dir(ROOT)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "mend bench/instructions/planted.patch: {said}"
-    );
+fn the_planted_mistake_and_every_promise_can_still_be_patched() {
+    let mut patches = vec!["bench/instructions/planted.patch".to_owned()];
+    for entry in fs::read_dir(Path::new(ROOT).join("bench/instructions/without")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        patches.push(format!("bench/instructions/without/{name}"));
+    }
+    assert!(patches.len() > 4, "{patches:?}");
+    for patch in patches {
+        let output = Command::new("git")
+            .args(["apply", "--check", &patch])
+            .current_dir(ROOT)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "mend {patch}: {said}");
+    }
 }
 
 #[test]
