@@ -84,9 +84,7 @@ impl Process {
         let lines: Vec<&str> = text.lines().rev().take(12).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
-}
 
-impl Process {
     /// Tells it to end, and waits until it has.
     fn ask_to_end(&mut self) {
         let told = kill_process(Pid::from_child(&self.child), Signal::TERM);
