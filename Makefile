@@ -76,7 +76,7 @@ CA_BUNDLE ?=
 NICE ?= nice
 
 # Whether what it is made of has changed since; an image of another name is its maker's business.
-IMAGE_IS_OLD = [ -n "$$(find src .cargo Cargo.toml Cargo.lock rust-toolchain.toml deploy/image -type f -newer \
+IMAGE_IS_OLD = [ -n "$$(find src .cargo Cargo.toml Cargo.lock rust-toolchain.toml deploy/image deploy/sidegate.schema.json -type f -newer \
 	target/image/sidegate.tar -print -quit 2>&1)" ]
 
 .PHONY: image
@@ -158,9 +158,8 @@ fuzz: ## fuzz a parser: make fuzz F=token S=60 (needs cargo-fuzz and a nightly t
 
 .PHONY: docs
 docs: ## write the generated tables of docs and README.md, and deploy/sidegate.schema.json, anew
+	WRITE_SCHEMA=1 $(CARGO) test --locked --quiet $(FEATURES) --test it the_committed_schema_is_the_generated_one
 	$(CARGO) run --locked --quiet $(FEATURES) -- reference --into README.md docs/reference/*.md
-	$(CARGO) run --locked --quiet $(FEATURES) -- schema > target/sidegate.schema.json
-	mv target/sidegate.schema.json deploy/sidegate.schema.json
 
 .PHONY: certs
 certs: ## write throw-away certificates, keys and a configuration into certs-dev/out

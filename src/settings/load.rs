@@ -72,7 +72,7 @@ fn read(
         syntax::report(&errors, &mut report);
         return Err(report.finish().err().unwrap_or(incomplete));
     }
-    shape::check(table.get_mut(), &schema::generate(), "", &mut report);
+    shape::check(table.get_mut(), &schema::read(), "", &mut report);
     let mut raw = match RawSettings::deserialize(Deserializer::from(table)) {
         Ok(raw) => raw,
         Err(error) => {

@@ -48,7 +48,7 @@ pub use route::{
     ClaimCondition, ClaimTest, Glob, HostPattern, PathPattern, PathSettings, Requirement,
     RouteSettings, Scalar, Segment,
 };
-pub use schema::json_schema;
+pub use schema::{JSON_SCHEMA, generate_schema};
 pub(crate) use suggest::instead;
 pub use token::{
     AudienceRule, Enforcement, HandsOver, HeaderPattern, Maker, SenderRule, SingleUseSettings,

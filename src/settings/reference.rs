@@ -14,7 +14,7 @@ use super::units::{DURATION_OR_OFF_PATTERN, DURATION_PATTERN};
 #[must_use]
 pub fn config_reference() -> String {
     let mut text = String::new();
-    for (name, section) in properties(&schema::generate()) {
+    for (name, section) in properties(&schema::read()) {
         let (heading, table) = match section.get("items") {
             Some(items) => (format!("[[{name}]]"), items),
             None => (format!("[{name}]"), section),

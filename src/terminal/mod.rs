@@ -25,7 +25,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::args::{Cli, Command};
 use self::check::Fetching;
 use crate::observe::{in_full, log};
-use crate::settings::{Overrides, json_schema};
+use crate::settings::{JSON_SCHEMA, Overrides};
 
 /// Everything ended as it should.
 pub const DONE: u8 = 0;
@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => in_environment(USAGE, |it| probe::probe(&args, &it)),
         Command::Demo(args) => demo::demo(&args),
         Command::Dev(what) => dev::dev(&what),
-        Command::Schema => say(&json_schema()),
+        Command::Schema => say(JSON_SCHEMA),
         Command::Reference(args) => reference::reference(&args),
     };
     log::end();
