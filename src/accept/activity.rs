@@ -99,12 +99,15 @@ impl Activity {
 
     /// Whether for so long there has been no request, no part of one, and nothing left to send.
     pub(super) fn is_quiet_for(&self, long: Duration) -> bool {
-        let idle_since = self.idle_since.load(Ordering::Acquire);
+        let idle = || {
+            let since = self.idle_since.load(Ordering::Acquire);
+            Duration::from_millis(self.now().saturating_sub(since))
+        };
         self.in_flight.load(Ordering::Acquire) == 0
             && self.header_since.load(Ordering::Acquire) == NONE
             && self.stalled_since.load(Ordering::Acquire) == NONE
             && !self.unsent.load(Ordering::Acquire)
-            && Duration::from_millis(self.now().saturating_sub(idle_since)) >= long
+            && idle() >= long
     }
 
     /// Whether the end of the stream, when hyper asks for it, is to be kept from it.
@@ -161,9 +164,19 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        // Before the count falls, so that the watchdog never sees zero in flight with an old time.
-        self.0.idle_since.store(self.0.now(), Ordering::Release);
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+        let activity = &self.0;
+        let fall = |count: u32| {
+            // Before the count falls to zero, so that the watchdog never sees none in flight with an
+            // old time; and only then, for it costs a look at the clock.
+            if count == 1 {
+                activity.idle_since.store(activity.now(), Ordering::Release);
+            }
+            count.checked_sub(1)
+        };
+        let fallen = activity
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, fall);
+        debug_assert!(fallen.is_ok(), "each of them is counted");
     }
 }
 

@@ -24,8 +24,9 @@ use crate::observe::{Closed, Journal, RefusedConnection};
 use crate::revocation::Line;
 use crate::settings::{LimitSettings, TimeoutSettings};
 
-/// A connection over HTTP/1.1 that has something to do is looked at this often: see [`ticks`].
-pub const TICK: Duration = Duration::from_millis(500);
+/// A connection over HTTP/1.1 that has something to do is looked at this often: see [`ticks`]. Sooner
+/// than the first moment that an exchange waits for (`forward::exchange`), or each sets a timer for it.
+pub const TICK: Duration = Duration::from_millis(400);
 
 /// Whether what answers a request of this version is polled every [`TICK`], whatever it waits for. A
 /// stream of HTTP/2 is a task of its own, which nobody polls but what it waits for.

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
 use super::warrant::Warrant;
+use crate::accept::TICK;
 use crate::check::Refusal;
 use crate::model::Denial;
 use crate::settings::TimeoutSettings;
@@ -19,6 +20,7 @@ use crate::settings::TimeoutSettings;
 /// An exchange that is older than this is looked after. Most are over long before, and then nothing
 /// was spent on it.
 const LONG: Duration = Duration::from_millis(500);
+const _: () = assert!(LONG.as_millis() > TICK.as_millis());
 
 /// What can wait inside of an exchange, and must be woken when its right ends.
 #[derive(Clone, Copy, Debug)]
