@@ -292,7 +292,8 @@ impl Handler for Gate {
 /// Where request ids come from when the peer sends none.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u64,
+    /// What every id of ours begins with.
+    process: String,
     next: AtomicU64,
 }
 
@@ -302,9 +303,9 @@ const MAX_REQUEST_ID: usize = 128;
 impl RequestIds {
     /// Ids that begin with `process`, a number that should be random.
     #[must_use]
-    pub const fn new(process: u64) -> Self {
+    pub fn new(process: u64) -> Self {
         Self {
-            process,
+            process: format!("{process:016x}-"),
             next: AtomicU64::new(0),
         }
     }
@@ -323,9 +324,21 @@ impl RequestIds {
             }
             _ => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                format!("{:016x}-{number:x}", self.process).into()
+                let mut id = String::with_capacity(self.process.len() + 16);
+                id.push_str(&self.process);
+                push_hex(&mut id, number);
+                id.into()
             }
         }
+    }
+}
+
+/// Adds a number in hexadecimal digits, without the formatter, which is dear for each request.
+fn push_hex(text: &mut String, number: u64) {
+    let places = (64 - number.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..places).rev() {
+        let digit = (number >> (4 * place)) & 0xf;
+        text.extend(char::from_digit(digit as u32, 16));
     }
 }
 
@@ -367,6 +380,15 @@ mod tests {
                     .starts_with("0000000000000abc-"),
                 "{bad:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_request_is_written_as_the_formatter_would() {
+        for number in [0, 1, 9, 10, 15, 16, 0x1234, 0xf0f0, u64::MAX - 1, u64::MAX] {
+            let mut written = String::new();
+            push_hex(&mut written, number);
+            assert_eq!(written, format!("{number:x}"));
         }
     }
 

@@ -195,7 +195,8 @@ const fn via(version: Version) -> &'static str {
 
 /// Adds an element to a list field, on one line: old servers read only the first or the last.
 fn append(headers: &mut HeaderMap, name: HeaderName, write: impl FnOnce(&mut Vec<u8>)) {
-    let mut line = Vec::new();
+    // Room for an address and what few proxies there may be before it.
+    let mut line = Vec::with_capacity(64);
     for value in headers.get_all(&name) {
         line.extend_from_slice(value.as_bytes());
         line.extend_from_slice(b", ");

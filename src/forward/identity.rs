@@ -5,6 +5,7 @@
 //! ends, letters outside ASCII, and `%` itself) is percent-encoded as UTF-8. Nothing that a claim
 //! holds can end a header, start another or forge a list separator.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -31,16 +32,18 @@ pub(super) fn header_value(
     claim: &Value,
     arrays: ArrayForm,
 ) -> Result<Option<HeaderValue>, Denial> {
-    let text = match (claim, arrays) {
+    let value = match (claim, arrays) {
         (Value::Null, _) => return Ok(None),
         (Value::Array(elements), ArrayForm::Join) => {
             let parts: Vec<String> = elements.iter().map(element).collect();
-            parts.join(",")
+            bounded(&parts.join(","))
         }
-        (Value::Array(_) | Value::Object(_), _) => ascii_json(claim),
-        (Value::String(_) | Value::Bool(_) | Value::Number(_), _) => encoded(&plain(claim), false),
+        (Value::Array(_) | Value::Object(_), _) => bounded(&ascii_json(claim)),
+        (Value::String(_) | Value::Bool(_) | Value::Number(_), _) => {
+            bounded(&encoded(&plain(claim), false))
+        }
     };
-    bounded(&text).map(Some)
+    value.map(Some)
 }
 
 /// A header value of this text.
@@ -101,37 +104,40 @@ fn pem(der: &[u8]) -> String {
 
 /// One element of a joined array: a comma inside it must not look like one between elements.
 fn element(value: &Value) -> String {
-    encoded(&plain(value), true)
+    encoded(&plain(value), true).into_owned()
 }
 
-fn plain(value: &Value) -> String {
+fn plain(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.into(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            value.to_string()
+            value.to_string().into()
         }
     }
 }
 
-fn encoded(text: &str, escape_comma: bool) -> String {
+fn encoded(text: &str, escape_comma: bool) -> Cow<'_, str> {
+    let stays = |at: usize, byte: u8| match byte {
+        b'%' => false,
+        b',' => !escape_comma,
+        // Receivers trim blanks at both ends, which would make two claims one.
+        b' ' => at != 0 && at + 1 != text.len(),
+        _ => byte.is_ascii_graphic(),
+    };
+    // As nearly every claim does.
+    if text.bytes().enumerate().all(|(at, byte)| stays(at, byte)) {
+        return text.into();
+    }
     let mut out = String::with_capacity(text.len());
     for (at, byte) in text.bytes().enumerate() {
-        let at_an_end = at == 0 || at + 1 == text.len();
-        let stays = match byte {
-            b'%' => false,
-            b',' => !escape_comma,
-            // Receivers trim blanks at both ends, which would make two claims one.
-            b' ' => !at_an_end,
-            _ => byte.is_ascii_graphic(),
-        };
-        if stays {
+        if stays(at, byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');
             out.extend(hex(byte));
         }
     }
-    out
+    out.into()
 }
 
 fn hex(byte: u8) -> [char; 2] {
