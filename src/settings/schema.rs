@@ -3,7 +3,7 @@
 //! Editors read it, the reference in the README is made of it, and `shape` checks every file
 //! against it: so none of the three can drift from what the program understands.
 //!
-//! Why is it generated before the program is built? What generates it is a third of a megabyte, and
+//! Why is it generated before the program is built? What generates it is a fifth of a megabyte, and
 //! would run at every start and every reload to say the same again. A test holds the two together.
 
 use schemars::Schema;
