@@ -36,6 +36,7 @@ pub mod reload;
 pub mod revocation;
 pub mod settings;
 pub mod shutdown;
+pub mod socket;
 pub mod startup;
 pub mod terminal;
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
@@ -16,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::{FetchFault, tls};
 use crate::model::SecureUrl;
 use crate::settings::Access;
+use crate::socket::{self, AnySocket};
 
 /// The longest head of an answer.
 const MAX_HEAD: usize = 32 * 1024;
@@ -28,7 +27,7 @@ pub(super) struct Line {
 
 pub(super) async fn connect(url: &SecureUrl, access: &Access) -> Result<Line, FetchFault> {
     if !url.is_tls() {
-        return speak(dial(url).await?).await;
+        return speak(socket::any(dial(url).await?)).await;
     }
     // Before anything is sent: files that cannot be used are the operator's to mend.
     let config = tls::client(access)?;
@@ -46,7 +45,7 @@ pub(super) async fn connect(url: &SecureUrl, access: &Access) -> Result<Line, Fe
         .connect(name, socket)
         .await
         .map_err(|cause| FetchFault::Tls { cause })?;
-    speak(stream).await
+    speak(socket::any(stream)).await
 }
 
 /// Tries every address that the host has, in the order of the system's resolver.
@@ -63,7 +62,7 @@ async fn dial(url: &SecureUrl) -> Result<TcpStream, FetchFault> {
             last = FetchFault::NotHere { address };
             continue;
         }
-        match socket(address).await {
+        match reach(address).await {
             Ok(socket) => return Ok(socket),
             Err(error) => last = error,
         }
@@ -71,18 +70,15 @@ async fn dial(url: &SecureUrl) -> Result<TcpStream, FetchFault> {
     Err(last)
 }
 
-async fn socket(address: SocketAddr) -> Result<TcpStream, FetchFault> {
+async fn reach(address: SocketAddr) -> Result<TcpStream, FetchFault> {
     let connected = TcpStream::connect(address).await;
     connected.map_err(|cause| FetchFault::Connect { address, cause })
 }
 
-async fn speak<S>(stream: S) -> Result<Line, FetchFault>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn speak(stream: AnySocket) -> Result<Line, FetchFault> {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
+        .handshake(stream)
         .await
         .map_err(FetchFault::Protocol)?;
     let mut driver = JoinSet::new();

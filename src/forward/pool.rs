@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
@@ -16,6 +15,7 @@ use super::body::RequestBody;
 use crate::model::Denial;
 use crate::observe::Metrics;
 use crate::settings::{UpstreamAddress, UpstreamProtocol, UpstreamSettings};
+use crate::socket::{self, AnySocket};
 
 /// Held for a push or a pop, never over an await.
 type Shelf<T> = std::sync::Mutex<Vec<T>>;
@@ -168,19 +168,12 @@ impl Pool {
 
     async fn connect(&self, protocol: UpstreamProtocol) -> Result<Sender, Denial> {
         let opening = async {
-            match &self.settings.address {
-                UpstreamAddress::Tcp(address) => {
-                    self.start(tcp(TcpStream::connect(address).await?), protocol)
-                        .await
-                }
-                UpstreamAddress::Name(name) => {
-                    self.start(tcp(TcpStream::connect(name.as_str()).await?), protocol)
-                        .await
-                }
-                UpstreamAddress::Unix(path) => {
-                    self.start(UnixStream::connect(path).await?, protocol).await
-                }
-            }
+            let stream = match &self.settings.address {
+                UpstreamAddress::Tcp(address) => tcp(TcpStream::connect(address).await?),
+                UpstreamAddress::Name(name) => tcp(TcpStream::connect(name.as_str()).await?),
+                UpstreamAddress::Unix(path) => socket::any(UnixStream::connect(path).await?),
+            };
+            self.start(stream, protocol).await
         };
         match tokio::time::timeout(self.settings.connect_timeout, opening).await {
             Ok(Ok(sender)) => Ok(sender),
@@ -192,11 +185,7 @@ impl Pool {
         }
     }
 
-    async fn start<S>(&self, stream: S, protocol: UpstreamProtocol) -> io::Result<Sender>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let stream = TokioIo::new(stream);
+    async fn start(&self, stream: AnySocket, protocol: UpstreamProtocol) -> io::Result<Sender> {
         match protocol {
             UpstreamProtocol::Http1 => {
                 let (sender, connection) = http1::Builder::new()
@@ -241,10 +230,10 @@ impl Pool {
     }
 }
 
-fn tcp(stream: TcpStream) -> TcpStream {
+fn tcp(stream: TcpStream) -> AnySocket {
     // Requests leave when they are written; a failure here costs latency, nothing else.
     drop(stream.set_nodelay(true));
-    stream
+    socket::any(stream)
 }
 
 fn ended(result: Result<(), hyper::Error>) {

@@ -10,7 +10,7 @@ use http::header::HOST;
 use http::{Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::pki::Issued;
+use crate::socket;
 
 /// No answer in the lab takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -160,7 +161,7 @@ impl Caller {
     }
 
     async fn open_watched(&self, address: SocketAddr) -> Result<(Line, Ending), CallError> {
-        let io = TokioIo::new(self.connect(address).await?);
+        let io = socket::any(self.connect(address).await?);
         let broken = |error: hyper::Error| CallError::Connection(explain(&error));
         match self.http {
             Http::One => {

@@ -17,11 +17,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+
+use crate::socket::{self, AnySocket};
 
 /// A running echo service. Stops when it is dropped.
 #[derive(Debug)]
@@ -81,15 +81,11 @@ enum Listener {
     Unix(UnixListener),
 }
 
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
-
 impl Listener {
-    async fn accept(&self) -> io::Result<Box<dyn Socket>> {
+    async fn accept(&self) -> io::Result<AnySocket> {
         match self {
-            Self::Tcp(listener) => Ok(Box::new(listener.accept().await?.0)),
-            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(socket::any(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(socket::any(listener.accept().await?.0)),
         }
     }
 }
@@ -104,7 +100,7 @@ async fn accept(listener: Listener, served: Arc<AtomicU64>, mut dead: watch::Rec
         let (served, mut dead) = (Arc::clone(&served), dead.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, &served));
-            let serving = http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+            let serving = http1::Builder::new().serve_connection(socket, service);
             tokio::select! {
                 result = serving => if let Err(error) = result {
                     tracing::debug!(%error, "echo connection ended");

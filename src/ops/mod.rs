@@ -17,11 +17,12 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::observe::{Health, Metrics, Phase, Refusals, Reloads};
+use crate::socket;
 
 /// Probes and scrapers open one connection for each request; a flood waits.
 const MAX_CONNECTIONS: usize = 64;
@@ -114,7 +115,7 @@ impl Ops {
                     .keep_alive(false)
                     .header_read_timeout(HEADER_READ)
                     .max_header_size(16 * 1024)
-                    .serve_connection(TokioIo::new(socket), answer);
+                    .serve_connection(socket::any(socket), answer);
                 match tokio::time::timeout(EXCHANGE, served).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => tracing::debug!(%error, "admin connection ended"),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// From the roof to the ground. A file may use its own floor and those below it.
-const FLOORS: [&str; 25] = [
+const FLOORS: [&str; 26] = [
     "main",
     "terminal",
     "lab",
@@ -26,6 +26,7 @@ const FLOORS: [&str; 25] = [
     "revocation",
     "reload",
     "shutdown",
+    "socket",
     "observe",
     "settings",
     "file",
