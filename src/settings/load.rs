@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use toml::de::{DeTable, Deserializer};
+use toml::de::DeTable;
 
+use super::node::Node;
 use super::overrides::Overrides;
 use super::place::Place;
 use super::problem::{Report, SettingsError, Warning};
@@ -73,14 +74,11 @@ fn read(
         return Err(report.finish().err().unwrap_or(incomplete));
     }
     shape::check(table.get_mut(), &schema::read(), "", &mut report);
-    let mut raw = match RawSettings::deserialize(Deserializer::from(table)) {
+    let mut raw = match RawSettings::deserialize(Node::root(table)) {
         Ok(raw) => raw,
         Err(error) => {
             // The shape was checked, so this is not met; if it were, nothing may start from it.
-            let place = error
-                .span()
-                .map_or(Place::Nowhere, |span| Place::Text(span.start));
-            report.refuse(&place, "", error.message(), "");
+            report.refuse(&Place::Nowhere, "", error.to_string(), "");
             RawSettings::default()
         }
     };

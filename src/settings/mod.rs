@@ -9,6 +9,7 @@ mod defaults;
 mod in_force;
 mod keys;
 mod load;
+mod node;
 mod overrides;
 mod parse;
 mod place;

@@ -5,10 +5,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use super::node::PLACED;
 
 /// Where a value stands.
 #[derive(Clone, Debug, Default)]
@@ -69,10 +72,27 @@ impl At<List> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
-        let place = Place::Text(spanned.span().start);
-        let value = spanned.into_inner();
-        Ok(Self { value, place })
+        struct PlaceAndValue<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for PlaceAndValue<T> {
+            type Value = At<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a place and a value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<At<T>, A::Error> {
+                let missing = |index| A::Error::invalid_length(index, &"a place and a value");
+                let start = pair.next_element()?.ok_or_else(|| missing(0))?;
+                let value = pair.next_element()?.ok_or_else(|| missing(1))?;
+                Ok(At {
+                    value,
+                    place: Place::Text(start),
+                })
+            }
+        }
+
+        deserializer.deserialize_tuple_struct(PLACED, 2, PlaceAndValue(PhantomData))
     }
 }
 
