@@ -1,27 +1,29 @@
 //! The table of contents: what happens to a request, one line for each stage.
 //!
 //! No logic lives here. Whoever wants to know whether a request can reach the upstream unjudged
-//! reads `Gate::pass` and finds that `forward` takes what only `decide` gives, for a proof that only
+//! reads `Gate::admit`, and finds that `forward` takes what only `decide` gives, for a proof that only
 //! `check` gives.
 
 mod judge;
+mod request_id;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 pub use self::judge::{Judge, Judged};
+pub use self::request_id::RequestIds;
 use crate::accept::{Connection, Handler, InFlight, linger};
 use crate::check::{self, Refusal};
 use crate::decide::{self, Permit};
 use crate::deny::{self, Answer, BodyForm};
-use crate::forward::{AnswerBody, Authority, Forwarder, HeaderRules, Origin, Place};
+use crate::forward::{
+    AnswerBody, Authority, Departure, Forwarder, HeaderRules, Origin, Place, Room,
+};
 use crate::model::{Denial, Timestamp};
 use crate::observe::{Journal, Known, Metrics, RequestRecord};
 use crate::refresh::{Asked, Demand};
@@ -51,6 +53,14 @@ struct Court {
     policy: Reader<Policy>,
     clock: fn() -> Timestamp,
     metrics: Arc<Metrics>,
+}
+
+/// A judgement, the edition of the policy that it was made by, and the room that there was for the
+/// request.
+struct Heard {
+    policy: Arc<Edition<Policy>>,
+    room: Option<Room>,
+    judged: Judged,
 }
 
 /// Judges every request and passes on those that hold.
@@ -97,33 +107,95 @@ impl Gate {
     }
 
     /// The path of a request.
-    async fn pass(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room twice for what it is given"
+    )]
+    fn pass(
         &self,
+        request: Request<Incoming>,
+        place: Place,
+        record: &mut RequestRecord<'_>,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Denial>> + Send {
+        async move {
+            let mut heard = self.hear(&request, &place, record);
+            if heard.judged.missing.is_some() {
+                // Boxed, as all that few requests need: every request's future is as large as its largest.
+                heard = Box::pin(self.hear_again(heard, &request, &place, record)).await;
+            }
+            let departure = self.admit(heard, request, place, record)?;
+            departure.answer(&mut record.upstream).await
+        }
+    }
+
+    /// The first judgement, and all that it was made with.
+    fn hear(
+        &self,
+        request: &Request<Incoming>,
+        place: &Place,
+        record: &mut RequestRecord<'_>,
+    ) -> Heard {
+        let policy = self.policy.current();
+        let room = self.forwarder.room();
+        let judged = self.judge(request, &policy, (place, room.is_some()), record);
+        Heard {
+            policy,
+            room,
+            judged,
+        }
+    }
+
+    /// The second, once the key that was missing has been asked for: one that is still not there is
+    /// refused for good.
+    async fn hear_again(
+        &self,
+        first: Heard,
+        request: &Request<Incoming>,
+        place: &Place,
+        record: &mut RequestRecord<'_>,
+    ) -> Heard {
+        let Heard {
+            policy,
+            room,
+            judged,
+        } = first;
+        // Others may have it meanwhile.
+        drop(room);
+        let asked = match &judged.missing {
+            Some(key) => policy.value.demand.ask(key.issuer(), key.kid()).await,
+            None => Asked::Found,
+        };
+        // SECURITY: that may have taken seconds, in which another edition came. From here to the
+        // last header it is the one in force now, also for what was let through with a report.
+        // Guarded by `a_request_that_waited_for_its_key_is_judged_by_the_routes_of_then`.
+        let mut heard = if asked == Asked::Found || judged.verdict.is_ok() {
+            self.hear(request, place, record)
+        } else {
+            Heard {
+                policy: self.policy.current(),
+                room: None,
+                judged,
+            }
+        };
+        if asked == Asked::Unavailable {
+            heard.judged = heard.judged.without_keys();
+        }
+        heard
+    }
+
+    /// Makes what was allowed ready to be passed on.
+    fn admit(
+        &self,
+        heard: Heard,
         mut request: Request<Incoming>,
         place: Place,
         record: &mut RequestRecord<'_>,
-    ) -> Result<Response<AnswerBody>, Denial> {
-        let mut policy = self.policy.current();
-        let mut room = self.forwarder.room();
-        let mut judged = self.judge(&request, &policy, (&place, room.is_some()), record);
-        if let Some(key) = &judged.missing {
-            // Others may have its room meanwhile.
-            drop(room.take());
-            // Once: a key that is still not there is refused for good.
-            // Boxed, as all that few requests need: every request's future is as large as its largest.
-            let asked = Box::pin(policy.value.demand.ask(key.issuer(), key.kid())).await;
-            // SECURITY: that may have taken seconds, in which another edition came. From here to the
-            // last header it is the one in force now, also for what was let through with a report.
-            // Guarded by `a_request_that_waited_for_its_key_is_judged_by_the_routes_of_then`.
-            policy = self.policy.current();
-            if asked == Asked::Found || judged.verdict.is_ok() {
-                room = self.forwarder.room();
-                judged = self.judge(&request, &policy, (&place, room.is_some()), record);
-            }
-            if asked == Asked::Unavailable {
-                judged = judged.without_keys();
-            }
-        }
+    ) -> Result<Departure<'_>, Denial> {
+        let Heard {
+            policy,
+            room,
+            judged,
+        } = heard;
         let allowed = judged
             .verdict
             .and_then(|permit| Ok((permit, room.ok_or(Denial::RequestLimit)?)));
@@ -143,25 +215,13 @@ impl Gate {
             .principal()
             .and_then(|principal| judgement.keeps_token_of(principal.issuer()));
         judgement.places().remove(request.headers_mut(), keep);
-        let request_id = Arc::clone(&record.request_id);
         let origin = Origin {
             remote: record.remote.ip(),
-            request_id: &request_id,
+            request_id: &record.request_id,
         };
-        let began = Instant::now();
-        let answer = self
-            .forwarder
-            .forward(
-                request,
-                (permit, room),
-                &self.court,
-                &policy.value.headers,
-                origin,
-                place,
-            )
-            .await;
-        record.upstream = Some(began.elapsed());
-        answer
+        let rules = &policy.value.headers;
+        self.forwarder
+            .prepare(request, (permit, room), &self.court, rules, origin, place)
     }
 
     /// The decision: the peer as it is now, and all the rest.
@@ -244,101 +304,54 @@ impl Authority for Court {
 impl Handler for Gate {
     type Body = AnswerBody;
 
-    async fn handle(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room twice for what it is given"
+    )]
+    fn handle(
         &self,
         request: Request<Incoming>,
         connection: Arc<Connection>,
         in_flight: InFlight,
-    ) -> Response<AnswerBody> {
-        let request_id = self.request_ids.of(request.headers());
-        let form = BodyForm::wanted_by(request.headers());
-        let mut record = RequestRecord::open(
-            &self.journal,
-            connection.remote(),
-            Arc::clone(connection.name()),
-            Arc::clone(&request_id),
-            &request,
-        );
-        record.trace_id = trace_id(request.headers());
-        let own = in_flight.another();
-        match self
-            .pass(
-                request,
-                Place {
-                    connection,
-                    in_flight,
-                },
-                &mut record,
-            )
-            .await
-        {
-            Ok(answer) => {
-                record.finish(answer.status(), None);
-                answer
-            }
-            Err(denial) => {
-                let answer = Answer::to(denial).response(form, &request_id);
-                record.finish(answer.status(), Some(denial));
-                answer.map(|body| AnswerBody::whole(body, own))
+    ) -> impl Future<Output = Response<AnswerBody>> + Send {
+        async move {
+            let request_id = self.request_ids.of(request.headers());
+            let form = BodyForm::wanted_by(request.headers());
+            let mut record = RequestRecord::open(
+                &self.journal,
+                connection.remote(),
+                Arc::clone(connection.name()),
+                Arc::clone(&request_id),
+                &request,
+            );
+            record.trace_id = trace_id(request.headers());
+            let own = in_flight.another();
+            match self
+                .pass(
+                    request,
+                    Place {
+                        connection,
+                        in_flight,
+                    },
+                    &mut record,
+                )
+                .await
+            {
+                Ok(answer) => {
+                    record.finish(answer.status(), None);
+                    answer
+                }
+                Err(denial) => {
+                    let answer = Answer::to(denial).response(form, &request_id);
+                    record.finish(answer.status(), Some(denial));
+                    answer.map(|body| AnswerBody::whole(body, own))
+                }
             }
         }
     }
 
     fn slow_header(&self) -> Bytes {
         deny::slow_header()
-    }
-}
-
-/// Where request ids come from when the peer sends none.
-#[derive(Debug)]
-pub struct RequestIds {
-    /// What every id of ours begins with.
-    process: String,
-    next: AtomicU64,
-}
-
-/// Longer ids than this are replaced by our own.
-const MAX_REQUEST_ID: usize = 128;
-
-impl RequestIds {
-    /// Ids that begin with `process`, a number that should be random.
-    #[must_use]
-    pub fn new(process: u64) -> Self {
-        Self {
-            process: format!("{process:016x}-"),
-            next: AtomicU64::new(0),
-        }
-    }
-
-    /// The peer's own id if it is one, else a new one. An id goes into logs, headers and JSON, so
-    /// only characters that mean nothing in any of them are let through.
-    fn of(&self, headers: &HeaderMap) -> Arc<str> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
-        let mut sent = headers.get_all(deny::REQUEST_ID).iter();
-        let first = sent.next().and_then(|value| value.to_str().ok());
-        match (first, sent.next()) {
-            (Some(id), None)
-                if !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(plain) =>
-            {
-                id.into()
-            }
-            _ => {
-                let number = self.next.fetch_add(1, Ordering::Relaxed);
-                let mut id = String::with_capacity(self.process.len() + 16);
-                id.push_str(&self.process);
-                push_hex(&mut id, number);
-                id.into()
-            }
-        }
-    }
-}
-
-/// Adds a number in hexadecimal digits, without the formatter, which is dear for each request.
-fn push_hex(text: &mut String, number: u64) {
-    let places = (64 - number.leading_zeros()).div_ceil(4).max(1);
-    for place in (0..places).rev() {
-        let digit = (number >> (4 * place)) & 0xf;
-        text.extend(char::from_digit(digit as u32, 16));
     }
 }
 
@@ -368,28 +381,6 @@ mod tests {
             map.append(&name, HeaderValue::from_static(value));
         }
         map
-    }
-
-    #[test]
-    fn a_sound_request_id_is_kept_and_any_other_replaced() {
-        let ids = RequestIds::new(0xabc);
-        assert_eq!(&*ids.of(&with(deny::REQUEST_ID, &["f00-1"])), "f00-1");
-        for bad in [&["a", "b"][..], &["a\"b"], &["a b"], &[""], &[]] {
-            assert!(
-                ids.of(&with(deny::REQUEST_ID, bad))
-                    .starts_with("0000000000000abc-"),
-                "{bad:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_number_of_a_request_is_written_as_the_formatter_would() {
-        for number in [0, 1, 9, 10, 15, 16, 0x1234, 0xf0f0, u64::MAX - 1, u64::MAX] {
-            let mut written = String::new();
-            push_hex(&mut written, number);
-            assert_eq!(written, format!("{number:x}"));
-        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::observe::{Closed, Journal, RefusedConnection};
 use crate::revocation::Line;
 use crate::settings::{LimitSettings, TimeoutSettings};
 
+/// hyper's own limit to the fields of a head.
+const HYPERS_MAX_HEADERS: usize = 100;
+
 /// A connection over HTTP/1.1 that has something to do is looked at this often: see [`ticks`]. Sooner
 /// than the first moment that an exchange waits for (`forward::exchange`), or each sets a timer for it.
 pub const TICK: Duration = Duration::from_millis(400);
@@ -75,9 +78,12 @@ impl Serving {
         http1
             .header_read_timeout(None)
             // The gate's own limits answer first and better; these are the net below them.
-            .max_headers(limits.header_count.saturating_mul(2))
             .max_header_size(limits.header_bytes.saturating_mul(2))
             .max_buf_size(limits.header_bytes.saturating_mul(2).max(64 * 1024));
+        // For this many hyper has room without being told. Told, it fills a table at each head.
+        if limits.header_count > HYPERS_MAX_HEADERS {
+            http1.max_headers(limits.header_count.saturating_mul(2));
+        }
         Self {
             http1,
             limits: limits.clone(),

@@ -45,13 +45,14 @@ pub enum Way {
 /// A request that needs a token, on its way to a permit.
 #[derive(Debug)]
 #[must_use]
-pub struct TokenWay(Goal);
+pub struct TokenWay(Box<Goal>);
 
 /// A request that needs no token, on its way to a permit.
 #[derive(Debug)]
 #[must_use]
-pub struct PeerWay(Goal);
+pub struct PeerWay(Box<Goal>);
 
+/// Boxed wherever it is, for it goes through many hands.
 #[derive(Clone, Debug)]
 struct Goal {
     asked: Asked,
@@ -64,7 +65,7 @@ struct Goal {
 pub struct Permit {
     peer: Peer,
     principal: Option<Principal>,
-    goal: Goal,
+    goal: Box<Goal>,
     report: Option<Report>,
 }
 
@@ -124,11 +125,11 @@ impl Policy {
             None => None,
         };
         let require = route.as_ref().map(|route| route.require);
-        let goal = Goal {
+        let goal = Box::new(Goal {
             asked,
             target,
             route,
-        };
+        });
         Ok(match require {
             Some(Requirement::Peer) => Way::Peer(PeerWay(goal)),
             Some(Requirement::Token) | None => Way::Token(TokenWay(goal)),

@@ -1,6 +1,6 @@
 //! 5b. An allowed request reaches the upstream, and its answer the caller.
 //!
-//! [`Forwarder::forward`] asks for a [`Permit`], which only `decide` can give: there is no way to pass
+//! [`Forwarder::prepare`] asks for a [`Permit`], which only `decide` can give: there is no way to pass
 //! on a request that was not judged, nor to another path than the one that was.
 
 mod body;
@@ -15,6 +15,7 @@ mod upgrade;
 mod warrant;
 
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use http::header::{EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::TrySendError;
+use hyper::upgrade::OnUpgrade;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -57,6 +59,21 @@ pub struct Place {
     pub connection: Arc<Connection>,
     /// Its mark as busy.
     pub in_flight: InFlight,
+}
+
+/// A request in the form that the upstream is to see, not sent yet.
+#[derive(Debug)]
+#[must_use]
+pub struct Departure<'a> {
+    forwarder: &'a Forwarder,
+    request: Request<RequestBody>,
+    protocol: UpstreamProtocol,
+    websocket: Option<upgrade::Kind>,
+    caller: OnUpgrade,
+    exchange: Arc<Exchange>,
+    in_flight: InFlight,
+    room: Room,
+    ticked: bool,
 }
 
 /// The share of one request in `limits.requests`.
@@ -95,22 +112,20 @@ impl Forwarder {
         room.ok().map(|share| Room { _share: share })
     }
 
-    /// Passes one request on and returns the head of the answer, with a body that streams for as
-    /// long as `authority` would let it in again.
+    /// Makes one request ready to be passed on, for as long as `authority` would let it in again.
     ///
     /// # Errors
     ///
-    /// Any [`Denial`] of the stage `forward`, or the reason why the request's body was cut off.
-    pub async fn forward(
+    /// Any [`Denial`] of the stage `forward` that its head gives a reason for.
+    pub fn prepare(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         (permit, room): (Permit, Room),
         authority: &Arc<dyn Authority>,
         rules: &HeaderRules,
         origin: Origin<'_>,
         place: Place,
-    ) -> Result<Response<AnswerBody>, Denial> {
-        let mut request = request;
+    ) -> Result<Departure<'_>, Denial> {
         let caller = hyper::upgrade::on(&mut request);
         let ticked = accept::ticks(request.version());
         let linger = linger::needed(&request).then(|| place.in_flight.another());
@@ -152,21 +167,17 @@ impl Forwarder {
             rules.ours(),
             rest,
         );
-        let sending = self.send(Request::from_parts(head, body), protocol, &exchange);
-        let (mut response, lease) = self.before_deadline(sending, &exchange, ticked).await?;
-        self.metrics.upstream_answered(exchange.age());
-
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let kind = websocket.ok_or(Denial::UpstreamFailed)?;
-            upgrade::accept(&mut response, kind)?;
-            let warrant = exchange.warrant().clone();
-            return Ok(self.upgraded(response, caller, warrant, (in_flight, room)));
-        }
-        upgrade::refused(response.status(), websocket)?;
-        hop::remove(response.headers_mut());
-        exchange.answered();
-        Ok(response
-            .map(|incoming| AnswerBody::streamed(incoming, exchange, lease, room, in_flight)))
+        Ok(Departure {
+            forwarder: self,
+            request: Request::from_parts(head, body),
+            protocol,
+            websocket,
+            caller,
+            exchange,
+            in_flight,
+            room,
+            ticked,
+        })
     }
 
     /// Gives the head of a request the form that the upstream is to see, in the protocol for it.
@@ -191,43 +202,50 @@ impl Forwarder {
 
     /// Sends, and sends again where a kept-alive connection had gone stale and nothing can happen
     /// twice by it.
-    async fn send(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room twice for what it is given"
+    )]
+    fn send(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         protocol: UpstreamProtocol,
         exchange: &Arc<Exchange>,
-    ) -> Result<(Response<Incoming>, Lease), Denial> {
-        let mut request = request;
-        let mut want = Freshness::Reused;
-        loop {
-            let (mut sender, freshness) = self.pool.take(protocol, want).await?;
-            let spare = if freshness == Freshness::Reused {
-                replay(&request)
-            } else {
-                None
-            };
-            let sent = match &mut sender {
-                Sender::Http1(connection) => connection.try_send_request(request).await,
-                Sender::Http2(connection, _) => connection.try_send_request(request).await,
-            };
-            let mut failed: TrySendError<_> = match sent {
-                Ok(response) => return Ok((response, Lease::new(sender, Arc::clone(&self.pool)))),
-                Err(failed) => failed,
-            };
-            if let Some(denial) = exchange.cut() {
-                return Err(denial);
-            }
-            // Either not a byte of it was sent, or it may be sent twice (RFC 9110 9.2.2). And only
-            // on a connection that carried a request before: a new one that fails will fail again.
-            match (freshness, failed.take_message().or(spare)) {
-                (Freshness::Reused, Some(again)) => {
-                    self.metrics.upstream_retried();
-                    request = again;
-                    want = Freshness::New;
+    ) -> impl Future<Output = Result<(Response<Incoming>, Lease), Denial>> + Send {
+        async move {
+            let mut want = Freshness::Reused;
+            loop {
+                let (mut sender, freshness) = self.pool.take(protocol, want).await?;
+                let spare = if freshness == Freshness::Reused {
+                    replay(&request)
+                } else {
+                    None
+                };
+                let sent = match &mut sender {
+                    Sender::Http1(connection) => connection.try_send_request(request).await,
+                    Sender::Http2(connection, _) => connection.try_send_request(request).await,
+                };
+                let mut failed: TrySendError<_> = match sent {
+                    Ok(response) => {
+                        return Ok((response, Lease::new(sender, Arc::clone(&self.pool))));
+                    }
+                    Err(failed) => failed,
+                };
+                if let Some(denial) = exchange.cut() {
+                    return Err(denial);
                 }
-                _ => {
-                    tracing::warn!(error = %failed.error(), "the upstream broke off");
-                    return Err(Denial::UpstreamFailed);
+                // Either not a byte of it was sent, or it may be sent twice (RFC 9110 9.2.2). And only
+                // on a connection that carried a request before: a new one that fails will fail again.
+                match (freshness, failed.take_message().or(spare)) {
+                    (Freshness::Reused, Some(again)) => {
+                        self.metrics.upstream_retried();
+                        request = again;
+                        want = Freshness::New;
+                    }
+                    _ => {
+                        tracing::warn!(error = %failed.error(), "the upstream broke off");
+                        return Err(Denial::UpstreamFailed);
+                    }
                 }
             }
         }
@@ -237,12 +255,11 @@ impl Forwarder {
     /// is not taken for a slow upstream.
     async fn before_deadline<T>(
         &self,
-        sending: impl Future<Output = Result<T, Denial>>,
+        mut sending: Pin<&mut impl Future<Output = Result<T, Denial>>>,
         exchange: &Arc<Exchange>,
         ticked: bool,
     ) -> Result<T, Denial> {
         let limit = self.pool.settings().response_timeout;
-        let mut sending = std::pin::pin!(sending);
         let next = |deadline: Instant| {
             let others = [exchange.end(), exchange.unguarded_until()];
             others.into_iter().flatten().fold(deadline, Instant::min)
@@ -278,7 +295,7 @@ impl Forwarder {
     fn upgraded(
         &self,
         mut response: Response<Incoming>,
-        caller: hyper::upgrade::OnUpgrade,
+        caller: OnUpgrade,
         warrant: Warrant,
         (in_flight, room): (InFlight, Room),
     ) -> Response<AnswerBody> {
@@ -293,6 +310,51 @@ impl Forwarder {
             (again, room),
         ));
         response.map(|_| AnswerBody::whole(bytes::Bytes::new(), in_flight))
+    }
+}
+
+impl Departure<'_> {
+    /// Passes the request on and returns the head of the answer, with a body that streams. How long
+    /// the upstream took is noted in `took`, whatever comes of it.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Denial`] of the stage `forward`, or the reason why the request's body was cut off.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room twice for what it is given"
+    )]
+    pub fn answer(
+        self,
+        took: &mut Option<Duration>,
+    ) -> impl Future<Output = Result<Response<AnswerBody>, Denial>> + Send {
+        async move {
+            let forwarder = self.forwarder;
+            let answered = {
+                let sending = pin!(forwarder.send(self.request, self.protocol, &self.exchange));
+                forwarder
+                    .before_deadline(sending, &self.exchange, self.ticked)
+                    .await
+            };
+            let age = self.exchange.age();
+            *took = Some(age);
+            let (mut response, lease) = answered?;
+            forwarder.metrics.upstream_answered(age);
+
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let kind = self.websocket.ok_or(Denial::UpstreamFailed)?;
+                upgrade::accept(&mut response, kind)?;
+                let warrant = self.exchange.warrant().clone();
+                let holds = (self.in_flight, self.room);
+                return Ok(forwarder.upgraded(response, self.caller, warrant, holds));
+            }
+            upgrade::refused(response.status(), self.websocket)?;
+            hop::remove(response.headers_mut());
+            self.exchange.answered();
+            Ok(response.map(|incoming| {
+                AnswerBody::streamed(incoming, self.exchange, lease, self.room, self.in_flight)
+            }))
+        }
     }
 }
 

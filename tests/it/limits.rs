@@ -48,6 +48,34 @@ async fn a_header_that_is_too_large_or_has_too_many_fields_is_431() {
 }
 
 #[tokio::test]
+async fn one_field_more_than_a_limit_is_431_wherever_it_is_counted() {
+    // Up to 100 hyper counts as well, and beyond only the gate.
+    for (limit, lines) in [(100, ""), (300, "header_count = 300")] {
+        let town = Town::with(and("limits", lines)).await;
+        let token = bearer(&town.token());
+        let many: Vec<String> = (0..limit).map(|number| format!("x-{number}")).collect();
+        for http in [Http::One, Http::Two] {
+            // The host is a field of HTTP/1.1 alone.
+            let own = 1 + usize::from(matches!(http, Http::One));
+            for (count, refused) in [(limit - own, 0), (limit - own + 1, 1)] {
+                let before = town.refused("header_too_large");
+                let mut fields = vec![("authorization", &*token)];
+                fields.extend(many.iter().take(count).map(|name| (&**name, "1")));
+                let answer = town
+                    .front(http)
+                    .call(town.gate.address, get("/", &fields))
+                    .await
+                    .unwrap();
+                // The service behind, which gets the gate's own fields on top, says so to both.
+                assert_eq!(answer.status(), 431, "{count} of {limit}, {http:?}");
+                let refused_now = town.refused("header_too_large") - before;
+                assert_eq!(refused_now, refused, "{count} of {limit}, {http:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_header_far_beyond_the_limit_is_refused_by_the_parser_and_counted() {
     let town = Town::with(and("limits", "header_bytes = \"16KiB\"")).await;
     let answer = raw(
