@@ -1,7 +1,7 @@
 //! A parsed value becomes what serde reads, with the place where it stands.
 //!
 //! Why not the parser's own deserializer? What is derived for each table would be compiled for every form
-//! in which that one may hand over a table, a date's and a marked value's among them: a sixth of a megabyte.
+//! in which that one may hand over a table, a date's and a marked value's among them: a quarter of a megabyte.
 //! The shape has been checked before; what does not fit all the same is an error, and never a default.
 
 use serde::de::value::{Error, UsizeDeserializer};
