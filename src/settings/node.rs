@@ -81,27 +81,17 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0.into_inner() {
-            DeValue::Array(elements) => visitor.visit_seq(Elements(elements.into_iter())),
-            DeValue::String(_)
-            | DeValue::Integer(_)
-            | DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Table(_) => Err(misfit()),
-        }
+        let DeValue::Array(elements) = self.0.into_inner() else {
+            return Err(misfit());
+        };
+        visitor.visit_seq(Elements(elements.into_iter()))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0.into_inner() {
-            DeValue::Table(members) => visitor.visit_map(Members::new(members)),
-            DeValue::String(_)
-            | DeValue::Integer(_)
-            | DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_) => Err(misfit()),
-        }
+        let DeValue::Table(members) = self.0.into_inner() else {
+            return Err(misfit());
+        };
+        visitor.visit_map(Members::new(members))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(

@@ -219,6 +219,12 @@ claims = { level = { equals = nan } }"#,
     (
         r#"[[route]]
 path = "/a"
+claims = { level = { equals = 1e999 } }"#,
+        r#"sidegate.toml:22:31: route[0].claims.level.equals: is no number; write a finite number"#,
+    ),
+    (
+        r#"[[route]]
+path = "/a"
 claims = { email = { pattern = "a@example.com" } }"#,
         r#"sidegate.toml:22:32: route[0].claims.email.pattern: "a@example.com" has no *; write equals = "a@example.com", or a * for any run of characters"#,
     ),
